@@ -1,0 +1,83 @@
+/*
+ * The machine: everything one PC consists of, its run states and the slice that the host's loop calls.
+ *
+ * machine_new() builds the PC from parsed options (pc.c wires it). machine_run_slice() runs timers, bottom halves and
+ * the CPUs for a bounded time and says how long the host may sleep. Requests (reset, shutdown, stop) may come from
+ * anywhere, a device callback included; they take effect between slices.
+ */
+#ifndef SLIPWAY_MACHINE_H
+#define SLIPWAY_MACHINE_H
+
+#include "clock.h"
+#include "cpu/cpu.h"
+#include "hw/device.h"
+#include "hw/irq.h"
+#include "memory.h"
+#include "options.h"
+
+struct pci_bus;
+struct display;
+struct input;
+struct chardev;
+struct fw_cfg;
+
+enum run_state { RUN_STATE_RUNNING, RUN_STATE_PAUSED, RUN_STATE_SHUTDOWN, RUN_STATE_PRELAUNCH };
+enum shutdown_cause { SHUTDOWN_NONE, SHUTDOWN_GUEST, SHUTDOWN_HOST_QMP_QUIT, SHUTDOWN_HOST_UI, SHUTDOWN_HOST_SIGNAL,
+                      SHUTDOWN_GUEST_RESET, SHUTDOWN_GUEST_PANIC, SHUTDOWN_DEBUG_EXIT };
+
+enum machine_event { EVENT_SHUTDOWN, EVENT_RESET, EVENT_STOP, EVENT_RESUME, EVENT_POWERDOWN };
+struct machine_listener {
+    void (*event)(void *opaque, enum machine_event e, enum shutdown_cause cause);
+    void *opaque;
+    struct machine_listener *next;
+};
+
+#define MAX_CPUS 1
+
+struct machine {
+    struct machine_options *opt; /* the caller's */
+    struct mem_space mem, io;
+    struct mem_region ram;       /* all of guest RAM; seen through aliases */
+    uint64_t ram_below_4g, ram_above_4g;
+    struct clock clock;
+    struct cpu *cpus[MAX_CPUS];
+    int cpu_count;
+    struct device *devices;
+    struct pci_bus *pci;
+    struct irq isa_irq[16];      /* to PIC and IOAPIC */
+    struct fw_cfg *fw_cfg;
+    struct display *display;
+    struct input *input;
+
+    enum run_state state;
+    bool reset_requested, quit;
+    enum shutdown_cause shutdown_cause;
+    int exit_status;
+    struct machine_listener *listeners;
+};
+
+struct machine *machine_new(struct machine_options *opt, struct error *err);
+void machine_free(struct machine *m);
+/* Runs for at most about @max_ns of host time. Returns ns until there is something to do again: 0 = at once,
+ * INT64_MAX = only an outside event can change anything. */
+int64_t machine_run_slice(struct machine *m, int64_t max_ns);
+void machine_start(struct machine *m); /* cont */
+void machine_stop(struct machine *m);
+void machine_reset(struct machine *m); /* now; from the loop only */
+void machine_request_reset(struct machine *m, enum shutdown_cause cause);
+/* Honours -no-shutdown (pauses instead), except for quit. */
+void machine_request_shutdown(struct machine *m, enum shutdown_cause cause, int status);
+void machine_request_powerdown(struct machine *m); /* ACPI power button */
+void machine_listen(struct machine *m, struct machine_listener *l);
+/* Runs @fn once before the next instruction slice (bottom half). Any number may be pending. */
+void machine_defer(struct machine *m, void (*fn)(void *opaque), void *opaque);
+/* Registered by ACPI PM. */
+void machine_set_powerdown_handler(struct machine *m, void (*fn)(void *opaque), void *opaque);
+void machine_add_device(struct machine *m, struct device *d);
+/* A file of -L's search path or an absolute path ("bios-256k.bin"); malloc'd contents. */
+uint8_t *machine_load_file(struct machine *m, const char *name, size_t *size, struct error *err);
+
+/* pc.c: makes all on-board devices and those of -device. */
+bool pc_build(struct machine *m, struct error *err);
+
+#endif

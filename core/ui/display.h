@@ -1,0 +1,80 @@
+/*
+ * Display and input, between devices and whoever shows them (SDL window, browser canvas, screendump, none).
+ *
+ * The graphics device owns a surface (32 bits a pixel, memory order B,G,R,X) and draws into it when asked:
+ * display_update() calls its update(), which redraws what changed and reports rectangles. Nobody looking = no call
+ * = no cost. In text mode the device also gives the cells (character, attribute), for screen readers and tests.
+ *
+ * Input goes the other way: keys as HID usage ids (page 7), pointer as relative motion or absolute position.
+ */
+#ifndef SLIPWAY_DISPLAY_H
+#define SLIPWAY_DISPLAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "error.h"
+
+struct machine;
+
+struct display_surface {
+    int width, height, stride; /* pixels, pixels, bytes */
+    uint32_t *pixels;
+};
+
+struct display_text {
+    int columns, rows;
+    const uint16_t *cells; /* character | attribute << 8 */
+    int cursor_x, cursor_y; /* -1: hidden */
+};
+
+struct display_device_ops {
+    /* Redraw what changed since last time into its surface; calls display_dirty for each rectangle. */
+    void (*update)(void *opaque);
+    /* The next update redraws all. */
+    void (*invalidate)(void *opaque);
+    /* Text mode: fills @t and returns true; graphics mode: false. */
+    bool (*text)(void *opaque, struct display_text *t);
+};
+
+struct display_listener {
+    void (*resized)(void *opaque, const struct display_surface *s);
+    void (*dirty)(void *opaque, int x, int y, int w, int h);
+    void *opaque;
+    struct display_listener *next;
+};
+
+struct display; /* one per machine, m->display */
+
+struct display *display_new(struct machine *m);
+/* Device side. */
+void display_attach(struct display *d, const struct display_device_ops *ops, void *opaque);
+/* (Re)allocates the surface; contents undefined, all dirty. */
+struct display_surface *display_resize(struct display *d, int width, int height);
+void display_dirty(struct display *d, int x, int y, int w, int h);
+/* Viewer side. */
+void display_listen(struct display *d, struct display_listener *l);
+void display_update(struct display *d);
+const struct display_surface *display_surface(struct display *d);
+bool display_text(struct display *d, struct display_text *t);
+/* Writes the current screen as "ppm" or "png". */
+bool display_screendump(struct display *d, const char *path, const char *format, struct error *err);
+
+/* Input: viewer side. @hid: HID usage (page 7); buttons: bit 0 left, 1 right, 2 middle. */
+void input_key(struct machine *m, uint8_t hid, bool down);
+void input_pointer_rel(struct machine *m, int dx, int dy, int dz, unsigned buttons);
+/* x, y in 0..0x7fff of the screen. */
+void input_pointer_abs(struct machine *m, int x, int y, int dz, unsigned buttons);
+/* QEMU's key names ("ctrl-alt-delete", "ret", "a"), as sendkey takes them; 0 if unknown. */
+uint8_t input_hid_of_name(const char *name);
+
+/* Input: device side (PS/2). The last one attached gets the events. */
+struct input_ops {
+    void (*key)(void *opaque, uint8_t hid, bool down);
+    void (*pointer_rel)(void *opaque, int dx, int dy, int dz, unsigned buttons);
+    void (*pointer_abs)(void *opaque, int x, int y, int dz, unsigned buttons);
+};
+void input_attach_keyboard(struct machine *m, const struct input_ops *ops, void *opaque);
+void input_attach_pointer(struct machine *m, const struct input_ops *ops, void *opaque);
+
+#endif
