@@ -28,14 +28,17 @@ struct blk_options {
 struct blk *blk_open(struct machine *m, const struct blk_options *o, struct error *err);
 void blk_close(struct blk *b);
 const char *blk_id(const struct blk *b);
-uint64_t blk_size(const struct blk *b); /* bytes */
+uint64_t blk_size(const struct blk *b); /* bytes, rounded up to a multiple of 512 */
 bool blk_readonly(const struct blk *b);
 
-/* @offset, @len in bytes; @buf stays valid until @done runs. Reads past the end give zeros for the tail of the last
+/* @offset, @len in bytes, multiples of 512 (-EINVAL otherwise); @buf stays valid until @done runs. Reads past the end give zeros for the tail of the last
  * sector and -EIO beyond; writes past the end give -ENOSPC. */
 void blk_read(struct blk *b, uint64_t offset, void *buf, size_t len, blk_done_fn *done, void *opaque);
 void blk_write(struct blk *b, uint64_t offset, const void *buf, size_t len, blk_done_fn *done, void *opaque);
 void blk_flush(struct blk *b, blk_done_fn *done, void *opaque);
+/* The range's contents don't matter any more (they may or may not change). */
 void blk_discard(struct blk *b, uint64_t offset, size_t len, blk_done_fn *done, void *opaque);
+/* The range reads as zeros afterwards; its space is freed where the host can. */
+void blk_write_zeroes(struct blk *b, uint64_t offset, size_t len, blk_done_fn *done, void *opaque);
 
 #endif
