@@ -47,28 +47,47 @@ struct machine_options {
     struct device_option *devices;
     struct string_list *serials;  /* specs, in order; "none" keeps a slot empty */
     struct string_list *chardevs; /* -chardev arguments */
-    char *monitor;       /* spec or NULL */
-    struct string_list *qmp;
+    struct string_list *monitors; /* specs of human monitors; empty: none */
+    struct string_list *qmp;      /* specs of QMP monitors; a leading "pretty:" asks for indented output */
     char *debugcon;
-    char *boot_order;    /* "cad"... */
+    char *boot_order;    /* "cad"...; NULL: the default */
+    char *boot_once;     /* order of the first boot only, or NULL */
     bool boot_menu, boot_strict;
+    int boot_reboot_timeout; /* ms; -1: never */
     char *vga;           /* std, none */
     char *display;       /* sdl, none */
     bool nographic;
-    char *rtc_base;      /* utc, localtime, or a date */
-    char *rtc_clock;
+    char *rtc_base;      /* utc, localtime, or a date (2006-06-17 or 2006-06-17T16:01:21) */
+    char *rtc_clock;     /* host, rt, vm */
     bool no_reboot, no_shutdown, start_paused /* -S */, no_acpi, no_hpet;
     int icount_shift;    /* -1: off */
     char *accel;         /* interp; jit later */
+    char *name;          /* -name: window title, query-name; may be NULL */
+    char *uuid;          /* canonical text, or NULL */
+    bool nodefaults;     /* no default serial port, monitor, VGA, floppy and CD drives */
 };
 
 /* Parses argv. false: @err holds the one line to print (exit 1). *exit_now: -help, -version done, exit 0. */
+/* Fills the defaults; options_parse does it itself. */
+void options_init(struct machine_options *o);
 bool options_parse(struct machine_options *o, int argc, char **argv, bool *exit_now, struct error *err);
 void options_free(struct machine_options *o);
-/* "a,b=c" -> list; the first word without '=' goes to *first (may be NULL if not allowed). */
+/* The reference page of all options (Markdown), from the same table, to stdout. */
+void options_print_docs(void);
+/* "a,b=c" -> list; the first word without '=' goes to *first (NULL: not allowed, it is a key like the others). A later
+ * word without '=' is a switch: "x" means x=on, "nox" means x=off. ",," is a comma in a value. @what: for messages. */
 bool keyval_parse(const char *text, char **first, struct keyval **list, const char *what, struct error *err);
+/* Value of @key, NULL if absent; the last one wins if it was given twice. */
 const char *keyval_get(const struct keyval *list, const char *key);
 void keyval_free(struct keyval *list);
+/* The first key that isn't in @allowed (NULL-terminated), or NULL. */
+const char *keyval_unknown(const struct keyval *list, const char *const *allowed);
+/* "on", "yes", "true", "y" and their opposites. */
+bool parse_bool(const char *text, bool *value);
+/* Decimal, or hexadecimal with 0x; nothing else around it. */
+bool parse_u64(const char *text, uint64_t *value);
+/* Appends a copy of @value. */
+void string_list_add(struct string_list **list, const char *value);
 /* "512", "512M", "1G" (default unit @def_shift bits). */
 bool parse_size(const char *text, unsigned def_shift, uint64_t *bytes);
 
