@@ -54,19 +54,36 @@ struct display_surface *display_resize(struct display *d, int width, int height)
 void display_dirty(struct display *d, int x, int y, int w, int h);
 /* Viewer side. */
 void display_listen(struct display *d, struct display_listener *l);
+void display_unlisten(struct display *d, struct display_listener *l);
 void display_update(struct display *d);
 const struct display_surface *display_surface(struct display *d);
 bool display_text(struct display *d, struct display_text *t);
-/* Writes the current screen as "ppm" or "png". */
+void display_free(struct display *d);
+/* The text screen as UTF-8, one line a row with trailing blanks cut, malloc'd; NULL in graphics modes (ui/text.c). */
+char *display_text_dump(struct display *d);
+/* Writes the current screen as "ppm" or "png" (NULL: ppm). */
 bool display_screendump(struct display *d, const char *path, const char *format, struct error *err);
 
-/* Input: viewer side. @hid: HID usage (page 7); buttons: bit 0 left, 1 right, 2 middle. */
+/* Input: viewer side. @hid: HID usage (page 7); buttons: bit 0 left, 1 right, 2 middle, 3 and 4 side. */
 void input_key(struct machine *m, uint8_t hid, bool down);
 void input_pointer_rel(struct machine *m, int dx, int dy, int dz, unsigned buttons);
 /* x, y in 0..0x7fff of the screen. */
 void input_pointer_abs(struct machine *m, int x, int y, int dz, unsigned buttons);
-/* QEMU's key names ("ctrl-alt-delete", "ret", "a"), as sendkey takes them; 0 if unknown. */
+/* Does the pointer device take absolute positions? If not, viewers grab the mouse and send motion; absolute
+ * positions that come all the same are turned into motion. */
+bool input_pointer_is_abs(struct machine *m);
+/* Lets go of all keys and buttons that are down (focus lost). */
+void input_release_all(struct machine *m);
+/* One key by QEMU's name ("ret", "a", "kp_enter"), as sendkey takes them; 0 if unknown. */
 uint8_t input_hid_of_name(const char *name);
+/* QEMU's name of a key; NULL if it has none. */
+const char *input_name_of_hid(uint8_t hid);
+#define INPUT_COMBO_MAX 16
+/* "ctrl-alt-delete" -> HID usages in @hids. Returns their number; 0: @err names the unknown key. */
+int input_parse_combo(const char *text, uint8_t hids[INPUT_COMBO_MAX], struct error *err);
+/* Presses @count keys, and lets go of them in reverse order after @hold_ms of virtual time (0: 100 ms). Combinations
+ * wait for each other, up to 64; false: too many wait. */
+bool input_send_combo(struct machine *m, const uint8_t *hids, int count, int hold_ms);
 
 /* Input: device side (PS/2). The last one attached gets the events. */
 struct input_ops {
@@ -74,7 +91,11 @@ struct input_ops {
     void (*pointer_rel)(void *opaque, int dx, int dy, int dz, unsigned buttons);
     void (*pointer_abs)(void *opaque, int x, int y, int dz, unsigned buttons);
 };
-void input_attach_keyboard(struct machine *m, const struct input_ops *ops, void *opaque);
 void input_attach_pointer(struct machine *m, const struct input_ops *ops, void *opaque);
+void input_attach_keyboard(struct machine *m, const struct input_ops *ops, void *opaque);
+
+/* Made with the machine (m->input), before any device attaches. */
+struct input *input_new(struct machine *m);
+void input_free(struct input *in);
 
 #endif
