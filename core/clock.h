@@ -37,11 +37,15 @@ struct clock {
     int64_t offset_ns;        /* real time: virtual = host + offset while running, = stopped_ns otherwise */
     int64_t stopped_ns;
     uint64_t icount_bias_ns;  /* icount: time skipped while halted */
-    const uint64_t *icount;   /* icount: instructions retired, kept by the CPU */
+    const uint64_t *icount;   /* icount: cpu->icount and cpu->budget, whose difference is the exact count */
+    const int32_t *icount_budget;
     bool timers_changed;      /* the earliest deadline moved nearer; CPU loops look at it */
+    void (*nearer)(void *opaque); /* called when that happens, may be NULL: ends a CPU slice that is too long now */
+    void *nearer_opaque;
 };
 
 void clock_init(struct clock *c);
+void clock_free(struct clock *c);
 /* Virtual time. Never goes back. */
 int64_t clock_now_ns(struct clock *c);
 /* Ticks of a @hz counter since time 0, computed without overflow. */

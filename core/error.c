@@ -25,6 +25,7 @@ bool error_prepend(struct error *err, const char *fmt, ...)
     int n = vsnprintf(err->msg, sizeof err->msg, fmt, ap);
     va_end(ap);
     if (n >= 0 && (size_t)n < sizeof err->msg)
-        snprintf(err->msg + n, sizeof err->msg - (size_t)n, ": %s", old.msg);
+        snprintf(err->msg + n, sizeof err->msg - (size_t)n, ": %.*s",
+                 (int)(sizeof err->msg - (size_t)n), old.msg);
     return false;
 }

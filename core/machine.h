@@ -32,6 +32,17 @@ struct machine_listener {
     struct machine_listener *next;
 };
 
+/* A -drive: its back end and whether a device has it yet. */
+struct blk;
+struct drive {
+    const struct drive_option *opt;
+    struct blk *blk;
+    bool used;
+    struct drive *next;
+};
+
+struct deferred; /* machine.c */
+
 #define MAX_CPUS 1
 
 struct machine {
@@ -54,6 +65,16 @@ struct machine {
     enum shutdown_cause shutdown_cause;
     int exit_status;
     struct machine_listener *listeners;
+
+    /* Below: machine.c's own. */
+    struct drive *drives;
+    struct deferred *deferred, **deferred_end;
+    void (*powerdown)(void *opaque);
+    void *powerdown_opaque;
+    bool shutdown_requested, powerdown_requested;
+    enum shutdown_cause requested_cause, reset_cause;
+    int requested_status;
+    int64_t insns_per_ms; /* speed of the CPU lately, for the length of slices */
 };
 
 struct machine *machine_new(struct machine_options *opt, struct error *err);
@@ -76,6 +97,10 @@ void machine_set_powerdown_handler(struct machine *m, void (*fn)(void *opaque), 
 void machine_add_device(struct machine *m, struct device *d);
 /* A file of -L's search path or an absolute path ("bios-256k.bin"); malloc'd contents. */
 uint8_t *machine_load_file(struct machine *m, const char *name, size_t *size, struct error *err);
+
+/* The -drive of this id, NULL if there is none. machine_add_drive: @blk belongs to the machine then. */
+struct drive *machine_find_drive(struct machine *m, const char *id);
+struct drive *machine_add_drive(struct machine *m, const struct drive_option *opt, struct blk *blk);
 
 /* pc.c: makes all on-board devices and those of -device. */
 bool pc_build(struct machine *m, struct error *err);

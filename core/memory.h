@@ -44,7 +44,11 @@ struct mem_region {
     struct mem_space *space;    /* NULL until added */
     struct mem_region *next;
     uint64_t *code_chunks;      /* RAM/ROM: mask of 64-byte chunks with decoded code, one word per 4 KB page */
-    uint64_t *dirty;            /* RAM: bitmap of pages written since last asked, NULL = not tracked (VGA) */
+    uint64_t *dirty;            /* RAM: bitmap of pages written since last asked, NULL = not tracked (VGA); an
+                                 * alias points to its target's, use mem_region_mark_dirty() */
+    struct mem_region *target;  /* alias: whose bytes these are */
+    uint64_t target_offset;
+    void *owned;                /* what mem_region_free() frees */
 };
 
 /* One non-overlapping piece of the flat view. */
@@ -64,10 +68,14 @@ struct mem_space {
     void *changed_opaque;
     int transaction;            /* > 0: rebuild is put off until the matching end */
     bool stale;
+    size_t last_found;          /* index of mem_find's last hit */
+    unsigned dma_depth;         /* callbacks under way that bulk accesses made: bounds a device that DMAs to itself */
 };
 
-/* The two spaces of the machine. @size: one past the highest address. */
+/* The two spaces of the machine. @size: one past the highest address; up to 64 KB it is a space of ports. */
 void mem_space_init(struct mem_space *s, const char *name, uint64_t size);
+/* Forgets all regions (theirs stay) and frees the flat view. */
+void mem_space_free(struct mem_space *s);
 
 /* Prepare a region (the struct is the caller's and must outlive its time in a space).
  * RAM and ROM: @host may be NULL, then zeroed memory is allocated (returns false if it can't be). A ROM's writes
@@ -80,6 +88,9 @@ void mem_region_init_io(struct mem_region *r, const char *name, uint64_t size, c
  * @offset and @size are multiples of 4 KB. */
 void mem_region_init_alias(struct mem_region *r, const char *name, struct mem_region *target, uint64_t offset,
                            uint64_t size);
+/* Frees what init_ram/init_rom allocated; the region is in no space any more. */
+void mem_region_free(struct mem_region *r);
+/* Among regions of one priority the one added last wins. */
 void mem_region_add(struct mem_space *s, struct mem_region *r, uint64_t base, int priority);
 void mem_region_remove(struct mem_region *r);
 void mem_region_set_enabled(struct mem_region *r, bool enabled);
@@ -114,6 +125,8 @@ void mem_write_rom(struct mem_space *s, uint64_t addr, const void *buf, size_t l
 /* Dirty pages of a RAM region (display): start with mem_region_track_dirty; test-and-clear a byte range. */
 bool mem_region_track_dirty(struct mem_region *r);
 bool mem_region_test_clear_dirty(struct mem_region *r, uint64_t offset, uint64_t len);
+/* Marks the pages of a byte range; does nothing if they aren't tracked. */
+void mem_region_mark_dirty(struct mem_region *r, uint64_t offset, uint64_t len);
 
 /* Called for each write into RAM that doesn't go through the CPU's fast path: marks dirty, drops code. Implemented
  * beside the block cache. */

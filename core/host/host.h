@@ -30,7 +30,8 @@ struct host_stream_ops {
     void (*connected)(void *opaque, struct host_stream *peer); /* listening stream: a client came */
     void (*closed)(void *opaque);   /* peer went away */
 };
-/* kind: "stdio", "pty", "tcp", "unix". @spec: the rest ("host:port", path). @listen: server side; host_stream_name then
+/* kind: "stdio" (@spec "signal=off": Ctrl-C and friends go to the guest), "pty", "tcp", "unix". @spec: the rest
+ * ("host:port", path). @listen: server side; host_stream_name then
  * tells where (pty path, bound port). */
 struct host_stream *host_stream_open(const char *kind, const char *spec, bool listen,
                                      const struct host_stream_ops *ops, void *opaque, struct error *err);
@@ -47,6 +48,11 @@ void host_stream_close(struct host_stream *s);
 void host_wake(void);
 /* Calls @fn once from the loop, outside any slice. */
 void host_defer(void (*fn)(void *opaque), void *opaque);
+
+/* Calls @fn about every @period_ns of real time, outside any slice, until host_every_stop with the same @fn and @opaque
+ * (screen refresh). A second call changes the period. */
+void host_every(int64_t period_ns, void (*fn)(void *opaque), void *opaque);
+void host_every_stop(void (*fn)(void *opaque), void *opaque);
 
 /* Runs @m until it quits; returns the exit status (native), or sets up the loop and returns (wasm). */
 int host_main(struct machine *m);

@@ -102,7 +102,12 @@ bool device_set_prop(struct device *d, const char *name, const char *value, stru
 /* Runs cls->realize, then a reset, and puts it on the machine's list. On failure frees @d and fills @err. */
 bool device_realize(struct device *d, struct error *err);
 void device_reset(struct device *d);
+/* Takes @d out of use and frees it; it must not be on the machine's list (machine_free does that for all). */
 void device_free(struct device *d);
+/* All fields as bytes; stores at most @len of them and returns how many there are. */
+size_t device_save(const struct device *d, uint8_t *buf, size_t len);
+/* Restores what device_save gave, then runs post_load. */
+bool device_load(struct device *d, const uint8_t *buf, size_t len, struct error *err);
 
 /* All classes that -device can make, NULL-terminated (core/hw/classes.c). */
 extern const struct device_class *const device_classes[];

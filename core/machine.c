@@ -1,0 +1,488 @@
+/*
+ * The machine's life and its slices.
+ *
+ * Run states: PRELAUNCH (built, or reset while stopped) -> RUNNING <-> PAUSED; SHUTDOWN is PAUSED
+ * after a guest shut down under -no-shutdown. Virtual time runs exactly while the state is RUNNING.
+ *
+ * machine_run_slice() repeats: deferred work, requests, due timers, then the CPU for a budget of
+ * instructions. The budget is what fits before the next timer at the speed measured lately, at most
+ * CHUNK_NS; a timer armed nearer meanwhile ends the chunk through CPU_INTR_EXIT. When the CPU is
+ * halted and stays so, the slice ends and says when the next timer is due. Under -icount the budget
+ * ends exactly at the next deadline (or at a multiple of ICOUNT_CHUNK, so that host time never
+ * decides where the CPU stops), and a halted CPU makes the clock jump to the deadline.
+ *
+ * Reset, shutdown and power-down are requested by flags, because whoever asks may be deep inside a
+ * device; they are acted on here between chunks, where nothing of the guest is under way.
+ */
+#include "machine.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "host/host.h"
+#include "log.h"
+#include "ui/display.h"
+
+#define CHUNK_NS        500000 /* longest stretch of CPU work between looks at the time */
+#define MIN_INSNS       500
+#define MAX_INSNS       20000000
+#define ICOUNT_CHUNK    (1u << 20)
+#define FIRST_SPEED     20000        /* instructions per ms, until measured */
+#define PHYS_SPACE_SIZE (1ull << 40) /* 40 physical address bits, as CPUID says */
+#define PORT_SPACE_SIZE 0x10000
+
+struct deferred {
+    void (*fn)(void *opaque);
+    void *opaque;
+    struct deferred *next;
+};
+
+static void kick_cpus(struct machine *m)
+{
+    for (int i = 0; i < m->cpu_count; i++)
+        if (m->cpus[i])
+            cpu_raise_intr(m->cpus[i], CPU_INTR_EXIT);
+}
+
+/* ---- building ---- */
+
+static void memory_changed(void *opaque)
+{
+    struct machine *m = opaque;
+    for (int i = 0; i < m->cpu_count; i++)
+        if (m->cpus[i])
+            tlb_flush(m->cpus[i], true);
+}
+
+static void timer_nearer(void *opaque)
+{
+    kick_cpus(opaque);
+}
+
+struct machine *machine_new(struct machine_options *opt, struct error *err)
+{
+    struct machine *m = calloc(1, sizeof *m);
+    if (!m) {
+        error_set(err, "out of memory");
+        return NULL;
+    }
+    m->opt = opt;
+    m->deferred_end = &m->deferred;
+    m->insns_per_ms = FIRST_SPEED;
+    m->state = RUN_STATE_PRELAUNCH;
+    mem_space_init(&m->mem, "memory", PHYS_SPACE_SIZE);
+    mem_space_init(&m->io, "I/O", PORT_SPACE_SIZE);
+    m->mem.changed = memory_changed;
+    m->mem.changed_opaque = m;
+    clock_init(&m->clock);
+    m->clock.nearer = timer_nearer;
+    m->clock.nearer_opaque = m;
+    if (!mem_region_init_ram(&m->ram, "pc.ram", opt->ram_size, NULL)) {
+        error_set(err, "-m: cannot allocate %llu MB of guest memory",
+                  (unsigned long long)opt->ram_size >> 20);
+        goto fail;
+    }
+    m->cpus[0] = cpu_new(m, 0, opt->cpu, err);
+    if (!m->cpus[0])
+        goto fail;
+    m->cpu_count = 1;
+    m->clock.icount_shift = opt->icount_shift;
+    m->clock.icount = &m->cpus[0]->icount;
+    m->clock.icount_budget = &m->cpus[0]->budget;
+    m->display = display_new(m);
+    if (!m->display) {
+        error_set(err, "out of memory");
+        goto fail;
+    }
+    mem_transaction_begin(&m->mem);
+    mem_transaction_begin(&m->io);
+    bool built = pc_build(m, err);
+    mem_transaction_end(&m->io);
+    mem_transaction_end(&m->mem);
+    if (!built)
+        goto fail;
+    machine_reset(m);
+    return m;
+fail:
+    machine_free(m);
+    return NULL;
+}
+
+void machine_free(struct machine *m)
+{
+    if (!m)
+        return;
+    m->mem.changed = NULL;
+    m->clock.nearer = NULL;
+    mem_transaction_begin(&m->mem);
+    mem_transaction_begin(&m->io);
+    while (m->devices) {
+        struct device *d = m->devices;
+        m->devices = d->next;
+        device_free(d);
+    }
+    mem_space_free(&m->mem);
+    mem_space_free(&m->io);
+    while (m->drives) {
+        struct drive *d = m->drives;
+        m->drives = d->next;
+        blk_close(d->blk);
+        free(d);
+    }
+    while (m->deferred) {
+        struct deferred *w = m->deferred;
+        m->deferred = w->next;
+        free(w);
+    }
+    for (int i = 0; i < m->cpu_count; i++)
+        cpu_free(m->cpus[i]);
+    mem_region_free(&m->ram);
+    clock_free(&m->clock);
+    free(m);
+}
+
+void machine_add_device(struct machine *m, struct device *d)
+{
+    struct device **at = &m->devices;
+    while (*at)
+        at = &(*at)->next;
+    d->next = NULL;
+    *at = d;
+}
+
+struct drive *machine_add_drive(struct machine *m, const struct drive_option *opt, struct blk *blk)
+{
+    struct drive *d = calloc(1, sizeof *d);
+    if (!d)
+        return NULL;
+    d->opt = opt;
+    d->blk = blk;
+    struct drive **at = &m->drives;
+    while (*at)
+        at = &(*at)->next;
+    *at = d;
+    return d;
+}
+
+struct drive *machine_find_drive(struct machine *m, const char *id)
+{
+    for (struct drive *d = m->drives; d; d = d->next)
+        if (d->opt->id && !strcmp(d->opt->id, id))
+            return d;
+    return NULL;
+}
+
+/* ---- files ---- */
+
+static uint8_t *read_file(const char *path, size_t *size, int *error)
+{
+    FILE *f = fopen(path, "rb");
+    uint8_t *buf = NULL;
+    size_t n = 0, capacity = 0;
+    *error = f ? 0 : errno;
+    while (f) {
+        if (n == capacity) {
+            capacity = capacity ? 2 * capacity : 1 << 16;
+            uint8_t *bigger = realloc(buf, capacity);
+            if (!bigger) {
+                *error = ENOMEM;
+                break;
+            }
+            buf = bigger;
+        }
+        errno = 0;
+        size_t got = fread(buf + n, 1, capacity - n, f);
+        n += got;
+        if (got == 0) {
+            *error = ferror(f) ? (errno ? errno : EIO) : 0;
+            break;
+        }
+    }
+    if (f)
+        fclose(f);
+    if (*error) {
+        free(buf);
+        return NULL;
+    }
+    *size = n;
+    return buf;
+}
+
+uint8_t *machine_load_file(struct machine *m, const char *name, size_t *size, struct error *err)
+{
+    int error = ENOENT;
+    uint8_t *buf = NULL;
+    for (struct string_list *dir = m->opt->search_path; dir && name[0] != '/'; dir = dir->next) {
+        char path[4096];
+        if (snprintf(path, sizeof path, "%s/%s", dir->value, name) >= (int)sizeof path)
+            continue;
+        buf = read_file(path, size, &error);
+        if (buf || error != ENOENT)
+            break;
+    }
+    if (!buf && error == ENOENT)
+        buf = read_file(name, size, &error);
+    if (!buf)
+        error_set(err, "%s: %s", name, strerror(error));
+    return buf;
+}
+
+/* ---- states and requests ---- */
+
+void machine_listen(struct machine *m, struct machine_listener *l)
+{
+    l->next = m->listeners;
+    m->listeners = l;
+}
+
+static void tell(struct machine *m, enum machine_event e, enum shutdown_cause cause)
+{
+    for (struct machine_listener *l = m->listeners, *next; l; l = next) {
+        next = l->next;
+        l->event(l->opaque, e, cause);
+    }
+}
+
+void machine_start(struct machine *m)
+{
+    if (m->state == RUN_STATE_RUNNING)
+        return;
+    m->state = RUN_STATE_RUNNING;
+    clock_start(&m->clock);
+    tell(m, EVENT_RESUME, SHUTDOWN_NONE);
+    host_wake();
+}
+
+static void stop_in(struct machine *m, enum run_state state)
+{
+    bool was_running = m->state == RUN_STATE_RUNNING;
+    clock_stop(&m->clock);
+    m->state = state;
+    kick_cpus(m);
+    if (was_running)
+        tell(m, EVENT_STOP, SHUTDOWN_NONE);
+}
+
+void machine_stop(struct machine *m)
+{
+    if (m->state == RUN_STATE_RUNNING)
+        stop_in(m, RUN_STATE_PAUSED);
+}
+
+void machine_reset(struct machine *m)
+{
+    mem_transaction_begin(&m->mem);
+    mem_transaction_begin(&m->io);
+    for (struct device *d = m->devices; d; d = d->next)
+        device_reset(d);
+    mem_transaction_end(&m->io);
+    mem_transaction_end(&m->mem);
+    for (int i = 0; i < m->cpu_count; i++) {
+        m->cpus[i]->triple_fault = false;
+        cpu_reset(m->cpus[i], false);
+    }
+}
+
+void machine_request_reset(struct machine *m, enum shutdown_cause cause)
+{
+    if (m->opt->no_reboot && cause == SHUTDOWN_GUEST_RESET) {
+        machine_request_shutdown(m, cause, 0);
+        return;
+    }
+    m->reset_requested = true;
+    m->reset_cause = cause;
+    kick_cpus(m);
+    host_wake();
+}
+
+void machine_request_shutdown(struct machine *m, enum shutdown_cause cause, int status)
+{
+    if (m->shutdown_requested && m->requested_cause == SHUTDOWN_DEBUG_EXIT)
+        return; /* its status is the one that the guest wanted */
+    m->shutdown_requested = true;
+    m->requested_cause = cause;
+    m->requested_status = status;
+    kick_cpus(m);
+    host_wake();
+}
+
+void machine_request_powerdown(struct machine *m)
+{
+    m->powerdown_requested = true;
+    kick_cpus(m);
+    host_wake();
+}
+
+void machine_set_powerdown_handler(struct machine *m, void (*fn)(void *opaque), void *opaque)
+{
+    m->powerdown = fn;
+    m->powerdown_opaque = opaque;
+}
+
+/* Which causes end the process even under -no-shutdown. */
+static bool always_quits(enum shutdown_cause cause)
+{
+    return cause == SHUTDOWN_HOST_QMP_QUIT || cause == SHUTDOWN_HOST_SIGNAL ||
+           cause == SHUTDOWN_DEBUG_EXIT;
+}
+
+static void handle_requests(struct machine *m)
+{
+    if (m->shutdown_requested) {
+        enum shutdown_cause cause = m->requested_cause;
+        m->shutdown_requested = false;
+        m->shutdown_cause = cause;
+        tell(m, EVENT_SHUTDOWN, cause);
+        if (m->opt->no_shutdown && !always_quits(cause)) {
+            stop_in(m, RUN_STATE_SHUTDOWN);
+        } else {
+            m->exit_status = m->requested_status;
+            stop_in(m, RUN_STATE_SHUTDOWN);
+            m->quit = true;
+            return;
+        }
+    }
+    if (m->reset_requested) {
+        m->reset_requested = false;
+        machine_reset(m);
+        tell(m, EVENT_RESET, m->reset_cause);
+        if (m->state != RUN_STATE_RUNNING)
+            m->state = RUN_STATE_PRELAUNCH;
+    }
+    if (m->powerdown_requested) {
+        m->powerdown_requested = false;
+        tell(m, EVENT_POWERDOWN, SHUTDOWN_NONE);
+        if (m->powerdown)
+            m->powerdown(m->powerdown_opaque);
+    }
+}
+
+/* ---- deferred work ---- */
+
+void machine_defer(struct machine *m, void (*fn)(void *opaque), void *opaque)
+{
+    struct deferred *w = malloc(sizeof *w);
+    if (!w)
+        abort(); /* a completion that is lost hangs the guest for good */
+    *w = (struct deferred){ .fn = fn, .opaque = opaque };
+    *m->deferred_end = w;
+    m->deferred_end = &w->next;
+    kick_cpus(m);
+    host_wake();
+}
+
+/* Runs what is queued now; what that work queues waits for the next round, so the loop can't
+ * starve. */
+static void run_deferred(struct machine *m)
+{
+    struct deferred *w = m->deferred;
+    m->deferred = NULL;
+    m->deferred_end = &m->deferred;
+    while (w) {
+        struct deferred *next = w->next;
+        void (*fn)(void *) = w->fn;
+        void *opaque = w->opaque;
+        free(w);
+        fn(opaque);
+        w = next;
+    }
+}
+
+/* ---- slices ---- */
+
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Instructions until the next deadline or the next multiple of ICOUNT_CHUNK. */
+static int32_t icount_budget(struct machine *m)
+{
+    uint64_t done = cpu_icount(m->cpus[0]);
+    int64_t chunk = (int64_t)(ICOUNT_CHUNK - done % ICOUNT_CHUNK);
+    int64_t deadline = clock_deadline_ns(&m->clock);
+    if (deadline == INT64_MAX)
+        return (int32_t)chunk;
+    int64_t ns = deadline - clock_now_ns(&m->clock);
+    if (ns <= 0)
+        return 1;
+    int shift = m->clock.icount_shift;
+    int64_t insns = (ns >> shift) + ((ns & ((1ll << shift) - 1)) != 0);
+    return (int32_t)min64(insns, chunk);
+}
+
+static void run_cpu(struct machine *m, struct cpu *c, int64_t ns_left)
+{
+    cpu_lower_intr(c, CPU_INTR_EXIT);
+    if (m->clock.icount_shift >= 0) {
+        cpu_run(c, icount_budget(m));
+        return;
+    }
+    int64_t deadline = clock_deadline_ns(&m->clock);
+    int64_t ns = min64(ns_left, CHUNK_NS);
+    if (deadline != INT64_MAX)
+        ns = min64(ns, deadline - clock_now_ns(&m->clock));
+    int64_t insns = ns * m->insns_per_ms / 1000000;
+    if (insns < MIN_INSNS)
+        insns = MIN_INSNS;
+    if (insns > MAX_INSNS)
+        insns = MAX_INSNS;
+
+    int64_t start = host_monotonic_ns();
+    uint64_t before = cpu_icount(c);
+    cpu_run(c, (int32_t)insns);
+    int64_t took = host_monotonic_ns() - start;
+    int64_t done = (int64_t)(cpu_icount(c) - before);
+    if (done >= MIN_INSNS && took > 0) {
+        int64_t speed = done * 1000000 / took;
+        m->insns_per_ms += (speed - m->insns_per_ms) / 8;
+        if (m->insns_per_ms < 100)
+            m->insns_per_ms = 100;
+    }
+}
+
+int64_t machine_run_slice(struct machine *m, int64_t max_ns)
+{
+    int64_t end = host_monotonic_ns() + max_ns;
+    struct cpu *c = m->cpus[0];
+    for (;;) {
+        run_deferred(m);
+        handle_requests(m);
+        if (m->quit)
+            return 0;
+        if (m->state != RUN_STATE_RUNNING)
+            return m->deferred ? 0 : INT64_MAX;
+        clock_run_timers(&m->clock);
+        if (m->deferred || m->shutdown_requested || m->reset_requested)
+            continue;
+
+        int64_t left = end - host_monotonic_ns();
+        if (left <= 0)
+            return 0;
+        if (!c->halted || (c->intr & ~(uint32_t)CPU_INTR_EXIT))
+            run_cpu(m, c, left);
+        if (c->triple_fault) {
+            c->triple_fault = false;
+            log_mask(LOG_CPU_RESET, "triple fault: the chipset resets the machine");
+            machine_request_reset(m, SHUTDOWN_GUEST_RESET);
+        }
+        if (!c->halted || m->deferred || m->shutdown_requested || m->reset_requested ||
+            m->powerdown_requested)
+            continue;
+
+        /* Asleep until a timer or something from outside. */
+        int64_t deadline = clock_deadline_ns(&m->clock);
+        if (deadline == INT64_MAX)
+            return INT64_MAX;
+        if (m->clock.icount_shift >= 0) {
+            clock_warp_to(&m->clock, deadline);
+            continue;
+        }
+        int64_t wait = deadline - clock_now_ns(&m->clock);
+        if (wait > 0)
+            return wait;
+    }
+}
