@@ -34,21 +34,6 @@ static const struct prop *find_prop(const struct device_class *cls, const char *
     return NULL;
 }
 
-static bool parse_bool(const char *s, bool *v)
-{
-    static const char *const on[] = { "on", "yes", "true", "y" };
-    static const char *const off[] = { "off", "no", "false", "n" };
-    for (size_t i = 0; i < sizeof on / sizeof on[0]; i++) {
-        if (!strcmp(s, on[i]))
-            return *v = true;
-        if (!strcmp(s, off[i])) {
-            *v = false;
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool parse_uint(const char *s, uint64_t max, uint64_t *v)
 {
     char *end;
