@@ -191,6 +191,15 @@ struct cpu_model;
 struct apic;
 struct machine;
 
+/* What the CPU asks its local APIC; the APIC's owner sets c->apic and c->apic_ops. */
+struct cpu_apic_ops {
+    uint8_t (*get_tpr)(struct apic *a);          /* 0-255; CR8 is bits 4-7 */
+    void (*set_tpr)(struct apic *a, uint8_t tpr);
+    /* MSRs 0x1b (APIC base), 0x6e0 (TSC deadline) and 0x800-0x8ff (x2APIC); false: #GP. */
+    bool (*read_msr)(struct apic *a, uint32_t msr, uint64_t *v);
+    bool (*write_msr)(struct apic *a, uint32_t msr, uint64_t v);
+};
+
 struct cpu {
     /* What translated code and hot handlers touch comes first. REG_ZERO stays 0; REG_IP is the linear-free IP of the
      * running block's first byte, so that RIP-relative operands are an ordinary base register. */
@@ -234,6 +243,7 @@ struct cpu {
     struct dtable gdtr, idtr;
     uint64_t cr0, cr2, cr3, cr4;
     uint64_t dr[8]; /* 4 and 5 unused */
+    uint64_t pdpte[4]; /* PAE paging outside long mode: loaded with CR3 */
     uint64_t xcr0;
 
     /* MSRs */
@@ -241,6 +251,8 @@ struct cpu {
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
     uint64_t misc_enable, mtrr_def_type, mtrr_base[8], mtrr_mask[8], mtrr_fixed[11], mcg_status, mcg_cap, bios_sign;
     uint64_t smbase;
+    uint64_t tsc_adjust, apic_base, hwcr, syscfg;
+    uint8_t sipi_vector;
     int64_t tsc_offset; /* guest TSC = virtual time in TSC ticks + offset */
 
     /* The exception being raised by the current instruction. */
@@ -249,10 +261,12 @@ struct cpu {
         uint8_t vector;
         bool has_error;
         uint32_t error;
+        uint64_t cr2; /* #PF: the linear address, goes to CR2 at delivery */
     } exc;
     int exc_delivering; /* vector whose delivery is under way, -1 none: double-fault logic */
     bool exc_delivering_ext; /* it was an external interrupt: EXT bit */
     uint64_t dr6_pending; /* #DB causes collected by the running instruction (DR6 bits) */
+    bool step;          /* the running instruction ends with a single-step trap: see dbg_before() */
     bool shadow;        /* interrupts inhibited for one instruction (STI) */
     bool shadow_ss;     /* after MOV SS/POP SS: #DB too */
     bool halted;
@@ -270,6 +284,7 @@ struct cpu {
     struct machine *machine;
     struct mem_space *mem, *io;
     struct apic *apic;
+    const struct cpu_apic_ops *apic_ops; /* NULL: no local APIC */
     /* Fetches the vector of the interrupt to take (INTA cycle, PIC or local APIC); -1: none (spurious). */
     int (*ack_interrupt)(void *opaque);
     void *ack_opaque;
@@ -278,7 +293,9 @@ struct cpu {
     void *ferr_opaque;
 
     const struct cpu_model *model;
-    uint32_t features[8]; /* FEAT_* words after -cpu (cpuid.h) */
+    uint32_t features[8];   /* bit per enum cpu_feature (decode.h): what the decoder accepts */
+    uint32_t cpuid_word[16]; /* CPUID feature words after -cpu: enum cpuid_word (cpuid.h) */
+    char model_id[48];
 
     uint32_t tlb_gen; /* changes with each TLB flush and mode change that the jump cache must notice */
     struct block_cache *blocks;
@@ -322,8 +339,14 @@ bool cpu_fault_noerr(struct cpu *c, int vector);
 bool cpu_fault_page(struct cpu *c, uint64_t la, uint32_t error); /* sets CR2 when delivered */
 /* Deliver what c->exc holds, c->rip being what to push; handles double and triple faults. */
 void exc_deliver_pending(struct cpu *c);
-/* INT n / INT3 / INTO / INT1 (software), rip = after the instruction. */
-enum { INT_EXTERNAL, INT_SOFTWARE, INT_PRIVILEGED_SOFTWARE /* INT1 */ };
+/* INT n / INT3 / INTO / INT1 (software); c->rip = after the instruction, what to push. False: fault recorded, the
+ * instruction didn't happen. INT n in vm86 mode with IOPL < 3 is #GP(0); INT3 and INTO aren't sensitive to IOPL. */
+enum {
+    INT_EXTERNAL,
+    INT_SOFTWARE,            /* INT n */
+    INT_PRIVILEGED_SOFTWARE, /* INT1 */
+    INT_SOFTWARE_TRAP,       /* INT3, INTO */
+};
 bool exc_interrupt(struct cpu *c, int vector, int kind);
 /* Takes what c->intr holds at an instruction boundary; returns true if it changed the flow. */
 bool exc_take_interrupt(struct cpu *c);
@@ -338,6 +361,7 @@ bool far_ret(struct cpu *c, int osz, uint16_t pop_bytes);
 bool far_iret(struct cpu *c, int osz);
 enum task_switch { TASK_JMP, TASK_CALL, TASK_IRET, TASK_INT };
 bool task_switch(struct cpu *c, uint16_t sel, enum task_switch how, uint64_t next_rip, bool has_error, uint32_t error);
+void seg_update(struct cpu *c, int seg); /* seg_base and seg_check from seg[] and c->mode; for cpu_update_mode() */
 /* Full check of an access of @size bytes at offset @ea of segment @seg; on success stores the linear address. */
 bool seg_check_slow(struct cpu *c, int seg, uint64_t ea, unsigned size, enum access a, uint64_t *la);
 /* I/O permission: CPL <= IOPL or the TSS bitmap; #GP(0) otherwise. */
@@ -351,17 +375,52 @@ bool cpu_read_dr(struct cpu *c, int n, uint64_t *v);
 bool cpu_rdmsr(struct cpu *c, uint32_t n, uint64_t *v); /* false: #GP recorded */
 bool cpu_wrmsr(struct cpu *c, uint32_t n, uint64_t v);
 void cpu_cpuid(struct cpu *c, uint32_t leaf, uint32_t sub, uint32_t out[4]); /* eax ebx ecx edx */
+#define CPU_TSC_HZ 1000000000ull /* TSC ticks of virtual time */
 uint64_t cpu_tsc(struct cpu *c);
+/* The rest of what changing CR0, CR4, EFER directly (RSM, reset, snapshot) has to do: mode, TLB. */
+void cpu_sysreg_changed(struct cpu *c);
+
+/* ---- debug registers and single-step (dbgreg.c) ----
+ * While cpu_debugging() the interpreter runs one instruction at a time:
+ *     if (!dbg_before(c)) deliver; else { run it; if (it completed && !dbg_after(c)) deliver; }
+ * with c->rip current at both calls. dbg_before() takes care of instruction breakpoints and RF. */
+static inline bool cpu_debugging(const struct cpu *c)
+{
+    return unlikely(c->breakpoints || (c->rflags & (FL_TF | FL_RF)) || c->dr6_pending);
+}
+bool dbg_before(struct cpu *c);  /* false: #DB fault recorded */
+bool dbg_after(struct cpu *c);   /* false: #DB trap recorded */
+/* Must accesses to the page of @la of this kind take the slow path? For tlb.c when it fills an entry. */
+bool dbg_page_watched(const struct cpu *c, uint64_t la, enum access a);
+/* Called by slow paths and by IN/OUT: notes data (I/O) breakpoints that an access hits; the trap comes later. */
+void dbg_check_data(struct cpu *c, uint64_t la, unsigned size, enum access a);
+void dbg_check_io(struct cpu *c, uint16_t port, unsigned size);
+/* A #DB is being delivered: moves its causes to DR6; may set RF in the @flags image. */
+void dbg_deliver(struct cpu *c, uint32_t *flags);
+void dbg_update(struct cpu *c);  /* after DR7 or CR4.DE changed */
 
 /* ---- paging (mmu.c) ---- */
 struct mmu_result {
     uint64_t phys;   /* of the byte asked for */
     bool global;
     bool writable;   /* a later write at this privilege needs no new walk (and D is set) */
+    uint8_t page_bits; /* 12, 21, 22 or 30: INVLPG of any address in it drops the whole page */
 };
 /* Walks the page tables for @mmu_index (sets A and D as the access requires). False: #PF recorded in c->exc, or with
  * @probe only reported (no exception, no A/D). SDM vol. 3, chapter 4. */
 bool mmu_walk(struct cpu *c, uint64_t la, enum access a, int mmu_index, bool probe, struct mmu_result *r);
+
+/* Loads c->pdpte[] for PAE paging from @cr3. False: #GP(0) recorded, nothing loaded. */
+bool mmu_load_pdptes(struct cpu *c, uint64_t cr3);
+/* Linear addresses: bits 63-47 equal. */
+static inline bool cpu_canonical(uint64_t la)
+{
+    return (uint64_t)((int64_t)(la << 16) >> 16) == la;
+}
+
+/* ---- system management mode (smm.c) ---- */
+void smm_enter(struct cpu *c);
+bool smm_leave(struct cpu *c); /* RSM; false: fault recorded */
 
 /* ---- TLB (tlb.c) ---- */
 void tlb_flush(struct cpu *c, bool globals);
