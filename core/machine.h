@@ -20,6 +20,8 @@ struct display;
 struct input;
 struct chardev;
 struct fw_cfg;
+struct i8259;
+struct ioapic;
 
 enum run_state { RUN_STATE_RUNNING, RUN_STATE_PAUSED, RUN_STATE_SHUTDOWN, RUN_STATE_PRELAUNCH };
 enum shutdown_cause { SHUTDOWN_NONE, SHUTDOWN_GUEST, SHUTDOWN_HOST_QMP_QUIT, SHUTDOWN_HOST_UI, SHUTDOWN_HOST_SIGNAL,
@@ -56,6 +58,8 @@ struct machine {
     struct device *devices;
     struct pci_bus *pci;
     struct irq isa_irq[16];      /* to PIC and IOAPIC */
+    struct i8259 *pic;
+    struct ioapic *ioapic;
     struct fw_cfg *fw_cfg;
     struct display *display;
     struct input *input;
