@@ -53,7 +53,7 @@ static void blk_bh(void *opaque)
         list = r->next;
         r->next = b->idle;
         b->idle = r;
-        if (done && !b->closed)
+        if (done)
             done(arg, ret);
     }
     if (b->closed && !b->bh_pending)

@@ -26,6 +26,7 @@ struct blk_options {
 };
 
 struct blk *blk_open(struct machine *m, const struct blk_options *o, struct error *err);
+/* Requests that are out still complete. NULL is fine. */
 void blk_close(struct blk *b);
 const char *blk_id(const struct blk *b);
 uint64_t blk_size(const struct blk *b); /* bytes, rounded up to a multiple of 512 */
