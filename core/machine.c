@@ -374,21 +374,40 @@ void machine_defer(struct machine *m, void (*fn)(void *opaque), void *opaque)
     host_wake();
 }
 
+void machine_cancel_deferred(struct machine *m, void (*fn)(void *opaque), void *opaque)
+{
+    struct deferred **at = &m->deferred;
+    while (*at) {
+        struct deferred *w = *at;
+        if (w->fn == fn && w->opaque == opaque) {
+            *at = w->next;
+            free(w);
+        } else {
+            at = &w->next;
+        }
+    }
+    m->deferred_end = at;
+}
+
 /* Runs what is queued now; what that work queues waits for the next round, so the loop can't
  * starve. */
 static void run_deferred(struct machine *m)
 {
-    struct deferred *w = m->deferred;
-    m->deferred = NULL;
-    m->deferred_end = &m->deferred;
-    while (w) {
-        struct deferred *next = w->next;
+    struct deferred mark = { .fn = NULL }, *w;
+    if (!m->deferred)
+        return;
+    *m->deferred_end = &mark;
+    m->deferred_end = &mark.next;
+    while ((w = m->deferred) != &mark) {
         void (*fn)(void *) = w->fn;
         void *opaque = w->opaque;
+        m->deferred = w->next;
         free(w);
         fn(opaque);
-        w = next;
     }
+    m->deferred = mark.next;
+    if (!m->deferred)
+        m->deferred_end = &m->deferred;
 }
 
 /* ---- slices ---- */

@@ -96,6 +96,8 @@ void machine_request_powerdown(struct machine *m); /* ACPI power button */
 void machine_listen(struct machine *m, struct machine_listener *l);
 /* Runs @fn once before the next instruction slice (bottom half). Any number may be pending. */
 void machine_defer(struct machine *m, void (*fn)(void *opaque), void *opaque);
+/* Forgets what machine_defer was asked to do with exactly this pair. */
+void machine_cancel_deferred(struct machine *m, void (*fn)(void *opaque), void *opaque);
 /* Registered by ACPI PM. */
 void machine_set_powerdown_handler(struct machine *m, void (*fn)(void *opaque), void *opaque);
 void machine_add_device(struct machine *m, struct device *d);

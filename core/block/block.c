@@ -20,15 +20,22 @@
 
 static const struct blk_driver *const drivers[] = { &blk_raw_driver, NULL };
 
+static void free_requests(struct blk_request *list)
+{
+    while (list) {
+        struct blk_request *r = list;
+
+        list = r->next;
+        free(r);
+    }
+}
+
 static void blk_destroy(struct blk *b)
 {
     if (b->state)
         b->driver->close(b);
-    while (b->idle) {
-        struct blk_request *r = b->idle;
-        b->idle = r->next;
-        free(r);
-    }
+    free_requests(b->idle);
+    free_requests(b->done);
     overlay_free(b->overlay);
     free(b->id);
     free(b);
@@ -56,8 +63,6 @@ static void blk_bh(void *opaque)
         if (done)
             done(arg, ret);
     }
-    if (b->closed && !b->bh_pending)
-        blk_destroy(b);
 }
 
 void blk_complete(struct blk_request *r, int ret)
@@ -196,14 +201,20 @@ struct blk *blk_open(struct machine *m, const struct blk_options *o, struct erro
     return b;
 }
 
+void blk_drain(struct blk *b)
+{
+    while (b && b->bh_pending) {
+        machine_cancel_deferred(b->machine, blk_bh, b);
+        blk_bh(b);
+    }
+}
+
 void blk_close(struct blk *b)
 {
     if (!b)
         return;
-    b->closed = true;
-    /* The pending bottom half holds a pointer to us; it frees then. */
-    if (!b->bh_pending)
-        blk_destroy(b);
+    machine_cancel_deferred(b->machine, blk_bh, b);
+    blk_destroy(b);
 }
 
 const char *blk_id(const struct blk *b)

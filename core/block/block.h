@@ -26,7 +26,10 @@ struct blk_options {
 };
 
 struct blk *blk_open(struct machine *m, const struct blk_options *o, struct error *err);
-/* Requests that are out still complete. NULL is fine. */
+/* Delivers all that is out, and what its callbacks ask for, now: before a medium is taken out or state is saved. From
+ * outside device callbacks only. */
+void blk_drain(struct blk *b);
+/* Requests that are out never complete. NULL is fine. */
 void blk_close(struct blk *b);
 const char *blk_id(const struct blk *b);
 uint64_t blk_size(const struct blk *b); /* bytes, rounded up to a multiple of 512 */

@@ -44,7 +44,6 @@ struct blk {
     uint64_t size;
     bool readonly;
     bool bh_pending;
-    bool closed;                           /* blk_close() came while the bottom half was pending */
     struct blk_request *idle;              /* free list */
     struct blk_request *done, **done_tail; /* finished, waiting for the bottom half */
 };

@@ -305,6 +305,7 @@ bool piix_ide_set_medium(struct piix_ide *s, unsigned unit, struct blk *blk, boo
         d->eject_request = true;
         return error_set(err, "ide: unit %u is locked by the guest", unit);
     }
+    blk_drain(d->blk);
     d->blk = blk;
     d->sectors = blk ? blk_size(blk) / 512 : 0;
     d->tray_open = false;
