@@ -139,7 +139,7 @@ struct opcode_table {
     size_t count;
 };
 /* One per ops_*.c file; listed in decode.c. */
-extern const struct opcode_table opcodes_int, opcodes_sys, opcodes_x87, opcodes_sse, opcodes_sse4;
+extern const struct opcode_table opcodes_int, opcodes_sys, opcodes_x87, opcodes_sse, opcodes_sse4, opcodes_ssefp;
 
 /* All rows, in order of the tables: insn.op indexes it. */
 extern const struct opcode **opcode_rows;
