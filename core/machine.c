@@ -211,23 +211,37 @@ static uint8_t *read_file(const char *path, size_t *size, int *error)
     return buf;
 }
 
+uint8_t *machine_read_file(const char *path, size_t *size, struct error *err)
+{
+    int error;
+    uint8_t *buf = read_file(path, size, &error);
+    if (!buf)
+        error_set(err, "%s: %s", path, strerror(error));
+    return buf;
+}
+
 uint8_t *machine_load_file(struct machine *m, const char *name, size_t *size, struct error *err)
 {
+    const char *const built_in[] = { "/usr/share/seabios", "/usr/share/qemu", host_share_dir() };
     int error = ENOENT;
-    uint8_t *buf = NULL;
-    for (struct string_list *dir = m->opt->search_path; dir && name[0] != '/'; dir = dir->next) {
-        char path[4096];
-        if (snprintf(path, sizeof path, "%s/%s", dir->value, name) >= (int)sizeof path)
-            continue;
-        buf = read_file(path, size, &error);
-        if (buf || error != ENOENT)
-            break;
+    char path[4096];
+    if (name[0] != '/') {
+        struct string_list *dir = m->opt->search_path;
+        for (size_t i = 0; dir || i < sizeof built_in / sizeof built_in[0];) {
+            const char *in = dir ? dir->value : built_in[i++];
+            dir = dir ? dir->next : NULL;
+            if (!in || snprintf(path, sizeof path, "%s/%s", in, name) >= (int)sizeof path)
+                continue;
+            uint8_t *buf = read_file(path, size, &error);
+            if (buf)
+                return buf;
+            if (error != ENOENT && error != ENOTDIR) {
+                error_set(err, "%s: %s", path, strerror(error));
+                return NULL;
+            }
+        }
     }
-    if (!buf && error == ENOENT)
-        buf = read_file(name, size, &error);
-    if (!buf)
-        error_set(err, "%s: %s", name, strerror(error));
-    return buf;
+    return machine_read_file(name, size, err);
 }
 
 /* ---- states and requests ---- */

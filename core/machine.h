@@ -101,7 +101,10 @@ void machine_cancel_deferred(struct machine *m, void (*fn)(void *opaque), void *
 /* Registered by ACPI PM. */
 void machine_set_powerdown_handler(struct machine *m, void (*fn)(void *opaque), void *opaque);
 void machine_add_device(struct machine *m, struct device *d);
-/* A file of -L's search path or an absolute path ("bios-256k.bin"); malloc'd contents. */
+/* The whole file, malloc'd. "/x: No such file or directory" otherwise. */
+uint8_t *machine_read_file(const char *path, size_t *size, struct error *err);
+/* A firmware file ("bios-256k.bin"), malloc'd: looked for in the directories of -L, then where Debian puts such files
+ * and in `share` beside the program, then as a path. */
 uint8_t *machine_load_file(struct machine *m, const char *name, size_t *size, struct error *err);
 
 /* The -drive of this id, NULL if there is none. machine_add_drive: @blk belongs to the machine then. */

@@ -22,6 +22,9 @@ int64_t host_monotonic_ns(void);
 int64_t host_realtime_ns(void);
 void host_random(void *buf, size_t len);
 
+/* The folder `share` beside the program, where firmware may be; NULL if unknown. */
+const char *host_share_dir(void);
+
 /* A byte stream: stdin/stdout, file, pty, socket. Non-blocking. */
 struct host_stream;
 struct host_stream_ops {

@@ -7,8 +7,8 @@
  * when done. Nothing is writable by the guest.
  *
  * Files are kept sorted by name, file i has key FW_CFG_FILE_FIRST + i, and the directory item is
- * rebuilt whenever one is added; guests only look at it after that. Document: QEMU,
- * docs/specs/fw_cfg.
+ * rebuilt whenever one is added; guests only look at it after that. The file "bootorder" is kept
+ * here too. Document: QEMU, docs/specs/fw_cfg.
  */
 #include "hw/fw_cfg.h"
 
@@ -43,11 +43,19 @@ struct file {
     struct item item;
 };
 
+struct boot_path {
+    int index;
+    char *path;
+    struct boot_path *next;
+};
+
 struct fw_cfg {
     struct device dev;
     struct item items[2][ITEM_COUNT]; /* [1]: KEY_ARCH */
     struct file *files;
     size_t file_count;
+    struct boot_path *boot_paths;
+    bool boot_strict;
     struct mem_region ports, dma_ports;
     uint16_t key;
     uint32_t offset;
@@ -187,6 +195,58 @@ uint8_t *fw_cfg_find_file(struct fw_cfg *f, const char *name, size_t *len)
     return NULL;
 }
 
+/* ---- boot order ---- */
+
+/* One path a line, in order; "HALT" last if nothing else may boot. The file ends with a NUL. */
+static bool write_bootorder(struct fw_cfg *f)
+{
+    size_t len = sizeof "HALT", at = 0;
+    for (struct boot_path *p = f->boot_paths; p; p = p->next)
+        len += strlen(p->path) + 1;
+    char *text = calloc(1, len + 1);
+    if (!text)
+        return false;
+    for (struct boot_path *p = f->boot_paths; p; p = p->next) {
+        size_t n = strlen(p->path);
+        memcpy(text + at, p->path, n);
+        at += n;
+        text[at++] = '\n';
+    }
+    if (f->boot_strict) {
+        memcpy(text + at, "HALT", 4);
+        at += 5;
+    }
+    if (at)
+        text[at - 1] = 0;
+    bool ok = fw_cfg_add_file(f, "bootorder", text, at);
+    free(text);
+    return ok;
+}
+
+bool fw_cfg_add_boot_path(struct fw_cfg *f, int index, const char *path)
+{
+    struct boot_path *p = calloc(1, sizeof *p), **at = &f->boot_paths;
+    if (!p)
+        return false;
+    p->index = index;
+    p->path = strdup(path);
+    if (!p->path) {
+        free(p);
+        return false;
+    }
+    while (*at && (*at)->index <= index)
+        at = &(*at)->next;
+    p->next = *at;
+    *at = p;
+    return write_bootorder(f);
+}
+
+bool fw_cfg_boot_strict(struct fw_cfg *f)
+{
+    f->boot_strict = true;
+    return write_bootorder(f);
+}
+
 /* ---- ports ---- */
 
 static void select_key(struct fw_cfg *f, uint16_t key)
@@ -319,6 +379,12 @@ static void fw_cfg_unrealize(struct device *d)
     for (size_t i = 0; i < f->file_count; i++)
         free(f->files[i].item.data);
     free(f->files);
+    while (f->boot_paths) {
+        struct boot_path *p = f->boot_paths;
+        f->boot_paths = p->next;
+        free(p->path);
+        free(p);
+    }
 }
 
 static const struct field fw_cfg_fields[] = {
