@@ -2,8 +2,8 @@
  * The native event loop: runs slices of the machine and, in between, sleeps in ppoll() until a
  * descriptor is ready, the machine's next timer is due or someone calls host_wake().
  *
- * The loop's state is the process's (the wake descriptor, the list of descriptors, deferred calls):
- * host.h's functions name no context. Descriptors may be added and removed while callbacks run;
+ * The loop's state is the process's (the wake descriptor, the list of descriptors): host.h's
+ * functions name no context. Descriptors may be added and removed while callbacks run;
  * removal only marks the poll set stale, and the dispatcher looks up each entry again before it
  * calls.
  *
@@ -28,31 +28,17 @@
 #include "clock.h"
 #include "host/host.h"
 #include "host/native.h"
+#include "host/work.h"
 #include "machine.h"
 
 #define SLICE_NS 10000000 /* the longest that a descriptor waits while the guest is busy */
 
-struct call {
-    void (*fn)(void *opaque);
-    void *opaque;
-    struct call *next;
-};
-
-struct periodic {
-    void (*fn)(void *opaque);
-    void *opaque;
-    int64_t period_ns, due_ns;
-    struct periodic *next;
-};
-
 static struct {
     struct host_poll *polls;
-    struct call *calls, **calls_end;
-    struct periodic *periodics;
     struct pollfd *set; /* what the kernel sees; [0] is the wake descriptor */
     struct host_poll **owners;
     size_t capacity;
-} loop = { .calls_end = &loop.calls };
+} loop;
 
 static int wake_fd = -1;
 static volatile sig_atomic_t got_signal, got_signal_pid, got_cont;
@@ -91,7 +77,7 @@ void host_random(void *buf, size_t len)
     }
 }
 
-/* ---- waking and deferring ---- */
+/* ---- waking ---- */
 
 static void open_wake_fd(void)
 {
@@ -105,82 +91,6 @@ void host_wake(void)
     if (wake_fd >= 0 && write(wake_fd, &one, sizeof one) < 0) {
         /* full: it is awake already */
     }
-}
-
-void host_defer(void (*fn)(void *opaque), void *opaque)
-{
-    struct call *c = malloc(sizeof *c);
-    if (!c)
-        abort();
-    *c = (struct call){ .fn = fn, .opaque = opaque };
-    *loop.calls_end = c;
-    loop.calls_end = &c->next;
-    host_wake();
-}
-
-static void run_calls(void)
-{
-    struct call *c = loop.calls;
-    loop.calls = NULL;
-    loop.calls_end = &loop.calls;
-    while (c) {
-        struct call *next = c->next;
-        c->fn(c->opaque);
-        free(c);
-        c = next;
-    }
-}
-
-void host_every(int64_t period_ns, void (*fn)(void *opaque), void *opaque)
-{
-    struct periodic *p = loop.periodics;
-    while (p && (p->fn != fn || p->opaque != opaque))
-        p = p->next;
-    if (!p) {
-        p = calloc(1, sizeof *p);
-        if (!p)
-            abort();
-        p->fn = fn;
-        p->opaque = opaque;
-        p->next = loop.periodics;
-        loop.periodics = p;
-    }
-    p->period_ns = period_ns;
-    p->due_ns = host_monotonic_ns() + period_ns;
-}
-
-void host_every_stop(void (*fn)(void *opaque), void *opaque)
-{
-    for (struct periodic *p = loop.periodics; p; p = p->next)
-        if (p->fn == fn && p->opaque == opaque)
-            p->fn = NULL; /* freed by run_periodics, which may be walking the list */
-}
-
-/* Runs what is due; returns ns until the next one. */
-static int64_t run_periodics(void)
-{
-    int64_t now = host_monotonic_ns(), wait = INT64_MAX;
-    for (struct periodic **at = &loop.periodics; *at;) {
-        struct periodic *p = *at;
-        if (p->fn && p->due_ns <= now) {
-            p->due_ns += p->period_ns;
-            if (p->due_ns <= now)
-                p->due_ns = now + p->period_ns; /* late: don't catch up */
-            p->fn(p->opaque);
-        }
-        if (!p->fn) {
-            /* a callback may have put new ones before it */
-            while (*at != p)
-                at = &(*at)->next;
-            *at = p->next;
-            free(p);
-            continue;
-        }
-        if (p->due_ns - now < wait)
-            wait = p->due_ns - now;
-        at = &p->next;
-    }
-    return wait < 0 ? 0 : wait;
 }
 
 /* ---- descriptors ---- */
@@ -306,14 +216,14 @@ int host_main(struct machine *m)
         int64_t wait = machine_run_slice(m, SLICE_NS);
         if (m->quit)
             break;
-        int64_t periodic = run_periodics();
+        int64_t periodic = host_run_periodics();
         if (periodic < wait)
             wait = periodic;
-        poll_once(loop.calls ? 0 : wait);
-        run_calls();
+        poll_once(host_has_deferred() ? 0 : wait);
+        host_run_deferred();
     }
     /* What was queued for output on the way out (a last event, the end of a line). */
-    run_calls();
+    host_run_deferred();
     poll_once(0);
     terminal_restore();
     return m->exit_status;

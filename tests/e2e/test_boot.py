@@ -88,7 +88,7 @@ def test_memtest86_ia32(emulator):
         if emulator == "node":
             pc.expect_screen(r"Test #[1-9]", seconds=30)
         else:
-            pc.expect_screen(r"Pass: +[1-9]", seconds=120)
+            pc.expect_screen(r"Pass: +[1-9]", seconds=300)
         errors = pc.expect_screen(r"Errors: +(\d+)")[1]
         if errors != "0":
             raise Failure(f"memtest86+ found {errors} errors")
