@@ -27,7 +27,7 @@
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15, REG_ZERO, REG_IP, GPR_SLOTS };
+enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15, REG_ZERO, REG_IP, REG_4G, GPR_SLOTS };
 enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_NONE, SEG_SLOTS };
 
 /* RFLAGS bits (SDM vol. 1, 3.4.3). */
@@ -201,8 +201,9 @@ struct cpu_apic_ops {
 };
 
 struct cpu {
-    /* What translated code and hot handlers touch comes first. REG_ZERO stays 0; REG_IP is the linear-free IP of the
-     * running block's first byte, so that RIP-relative operands are an ordinary base register. */
+    /* What translated code and hot handlers touch comes first. Beside the 16 registers: REG_ZERO stays 0, REG_4G 1 << 32,
+     * and REG_IP is the RIP of the running block's first byte, so that RIP-relative operands are an ordinary base
+     * register (and REG_4G their index in the one case in which displacement and distance overflow 31 bits). */
     uint64_t gpr[GPR_SLOTS];
     uint64_t rip;
 
@@ -215,6 +216,7 @@ struct cpu {
     uint32_t mode;
     uint64_t la_mask; /* ~0 in 64-bit mode, 0xffffffff otherwise */
     uint64_t sp_mask; /* ~0, 0xffffffff or 0xffff */
+    uint64_t cs_limit; /* highest RIP that can be fetched; ~0 in 64-bit mode */
     uint64_t seg_base[SEG_SLOTS];  /* copies of seg[].base that address formation uses; 0 for ES..DS in 64-bit mode */
     uint8_t seg_check[SEG_SLOTS];  /* SEG_CHECK_READ/WRITE: accesses of this kind need seg_check_slow() */
     uint8_t cpl;
@@ -297,7 +299,8 @@ struct cpu {
     uint32_t cpuid_word[16]; /* CPUID feature words after -cpu: enum cpuid_word (cpuid.h) */
     char model_id[48];
 
-    uint32_t tlb_gen; /* changes with each TLB flush and mode change that the jump cache must notice */
+    uint32_t jump_context; /* generation of mappings and mode; entries of the jump cache made under another one are stale */
+    uint32_t tlb_gen;
     struct block_cache *blocks;
     struct tlb tlbs[MMU_COUNT][ACCESS_KINDS];
     struct tlb tlb_never;

@@ -47,7 +47,10 @@ struct insn {
     uint8_t base, index, scale;
     uint8_t seg;   /* of the memory operand; SEG_NONE: base 0 */
     uint8_t flags; /* INSN_* */
-    uint8_t modrm; /* the raw byte */
+    union {
+        uint8_t modrm; /* the raw byte */
+        uint8_t cc;    /* OP_CC rows: the condition code, opcode bits 0-3 */
+    };
     insn_fn *fn;
     union {
         struct {
@@ -62,7 +65,7 @@ struct insn {
 /* Operands, SDM vol. 2 appendix A.2 names. */
 enum operand {
     OPD_NONE,
-    OPD_Eb, OPD_Ew, OPD_Ed, OPD_Eq, OPD_Ev, OPD_Ey, /* y: 32, or 64 with REX.W */
+    OPD_Eb, OPD_Ew, OPD_Ed, OPD_Eq, OPD_Ev, OPD_Ey, /* y: 64 bits when osz is 3, else 32 */
     OPD_Gb, OPD_Gw, OPD_Gd, OPD_Gq, OPD_Gv, OPD_Gy,
     OPD_M, OPD_Mb, OPD_Mw, OPD_Md, OPD_Mq, OPD_Mx, OPD_Mp, OPD_Ms, OPD_Mt /* f80 */, OPD_Mfx /* 512 bytes */,
     OPD_Rv, OPD_Ry, /* register only */
@@ -104,6 +107,8 @@ enum opcode_flags {
     OP_PROT = 1 << 15,   /* #UD in real and vm86 mode (SLDT, LAR, ARPL ...) */
     OP_W0 = 1 << 16,     /* only without REX.W */
     OP_W1 = 1 << 17,     /* only with REX.W */
+    OP_OPSIZE66 = 1 << 20, /* the mandatory 66 is the operand size too (MOVBE) */
+    OP_CC = 1 << 19,     /* insn.cc holds the condition instead of ModRM */
     OP_NO_OPSIZE = 1 << 18, /* operand size 32 whatever 66 says (Gd,Ed forms) */
 };
 
@@ -139,7 +144,8 @@ struct opcode_table {
     size_t count;
 };
 /* One per ops_*.c file; listed in decode.c. */
-extern const struct opcode_table opcodes_int, opcodes_sys, opcodes_x87, opcodes_sse, opcodes_sse4, opcodes_ssefp;
+extern const struct opcode_table opcodes_int, opcodes_arith, opcodes_string, opcodes_flow, opcodes_sys,
+    opcodes_x87, opcodes_sse, opcodes_sse4, opcodes_ssefp;
 
 /* All rows, in order of the tables: insn.op indexes it. */
 extern const struct opcode **opcode_rows;

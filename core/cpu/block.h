@@ -1,0 +1,72 @@
+/*
+ * The cache of decoded blocks: runs of instructions that were decoded once and are executed many times.
+ *
+ * A block is keyed by the host address of its first byte and the code size (16/32/64), so that the same memory seen
+ * through other mappings shares it and changes of mapping need no flush here. It lies within one page; an
+ * instruction that crosses into the next page is never cached (the second half may be remapped on its own) but decoded
+ * into a scratch block each time. Blocks end at a branch, at an instruction after which mode or mapping may differ
+ * (OP_END), at the end of the page or after BLOCK_MAX instructions, and close with an H_END marker.
+ *
+ * Each page of memory that holds code has a struct code_page: the mask of its 64-byte chunks covered by blocks and
+ * the list of them. Writes into such pages take the TLB's slow path (TLB_WATCH) and drop the blocks that overlap the
+ * bytes written. A dropped block loses its key and has all its instructions turned into H_RELOOK, so that if it is the
+ * one that is running, the interpreter leaves it at the next instruction and decodes afresh.
+ *
+ * Blocks live in a pool that is filled linearly and emptied as a whole. The pool and the table of code pages are
+ * per process: host addresses are unique in it, and a write by a device has to find blocks without knowing whose CPU
+ * decoded them.
+ */
+#ifndef SLIPWAY_CPU_BLOCK_H
+#define SLIPWAY_CPU_BLOCK_H
+
+#include "cpu/decode.h"
+
+#define BLOCK_MAX   48u
+#define BLOCK_BYTES 240u /* insn.off is 8 bits wide */
+
+struct block {
+    uintptr_t code; /* host address of the first byte; 0: dropped */
+    uint8_t mode;   /* MODE_CODE* */
+    uint8_t bytes;
+    uint8_t count;
+    bool prot;      /* decoded for protected mode (OP_PROT rows) */
+    struct block *hash_next;
+    struct block *page_next;
+    struct insn insns[]; /* count, then H_END */
+};
+
+/* The jump cache: linear address to block, without a walk or a hash of host addresses. */
+#define JUMP_CACHE_SIZE 4096u
+struct jump_entry {
+    uint64_t la;
+    uint32_t context; /* c->jump_context that it was made under */
+    struct block *block;
+    uintptr_t code; /* block->code then: tells whether it was dropped or reused since */
+};
+
+struct block_cache {
+    struct jump_entry jumps[JUMP_CACHE_SIZE];
+    /* For one instruction that can't be cached. */
+    union {
+        struct block scratch;
+        uint8_t scratch_space[sizeof(struct block) + 2 * sizeof(struct insn)];
+    };
+};
+
+/* The block at c->rip, decoded if needed. NULL: fetching faulted, c->exc is pending. @single: one instruction only, not
+ * cached (single-stepping). Sets gpr[REG_IP]. */
+struct block *block_find(struct cpu *c, bool single);
+
+/* Bytes @len at @host were or will be written. True if any block was dropped. */
+bool block_note_write(uintptr_t host, size_t len);
+/* Is there code on the page of this host address? */
+bool block_page_has_code(uintptr_t host_page);
+/* Drops everything (memory is going away, reset). */
+void block_flush_all(void);
+
+struct block_stats {
+    uint64_t decoded, dropped, flushes, pool_bytes;
+};
+extern struct block_stats block_stats;
+
+#endif
