@@ -122,6 +122,13 @@ void dma_write64(struct mem_space *s, uint64_t addr, uint64_t v);
 /* Loader: writes into ROM too. */
 void mem_write_rom(struct mem_space *s, uint64_t addr, const void *buf, size_t len);
 
+static inline bool mem_region_tracks_dirty(const struct mem_region *r)
+{
+    while (r->target)
+        r = r->target;
+    return r->dirty != NULL;
+}
+
 /* Dirty pages of a RAM region (display): start with mem_region_track_dirty; test-and-clear a byte range. */
 bool mem_region_track_dirty(struct mem_region *r);
 bool mem_region_test_clear_dirty(struct mem_region *r, uint64_t offset, uint64_t len);

@@ -41,7 +41,7 @@ struct jump_entry {
     uint64_t la;
     uint32_t context; /* c->jump_context that it was made under */
     struct block *block;
-    uintptr_t code; /* block->code then: tells whether it was dropped or reused since */
+    uintptr_t code; /* block->code then: tells whether it was dropped since */
 };
 
 struct block_cache {
@@ -51,7 +51,15 @@ struct block_cache {
         struct block scratch;
         uint8_t scratch_space[sizeof(struct block) + 2 * sizeof(struct insn)];
     };
+    struct block_cache *next;
 };
+struct block_cache *block_cache_new(void); /* one per CPU; NULL: out of memory */
+void block_cache_free(struct block_cache *cache);
+
+static inline struct jump_entry *jump_slot(struct cpu *c, uint64_t la)
+{
+    return &c->blocks->jumps[(la ^ la >> 12) & (JUMP_CACHE_SIZE - 1)];
+}
 
 /* The block at c->rip, decoded if needed. NULL: fetching faulted, c->exc is pending. @single: one instruction only, not
  * cached (single-stepping). Sets gpr[REG_IP]. */

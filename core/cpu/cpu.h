@@ -147,6 +147,7 @@ struct tlb_side { /* what only the slow path needs */
     struct mem_region *region; /* RAM/ROM behind it, NULL for MMIO/unassigned */
     uint64_t offset; /* of the page in the region */
     bool global;
+    uint8_t page_bits; /* size of the guest's page: log2 */
 };
 struct tlb {
     struct tlb_entry e[TLB_SIZE];
@@ -333,6 +334,11 @@ static inline uint64_t cpu_icount(const struct cpu *c)
     return c->icount - (uint64_t)(int64_t)c->budget;
 }
 void cpu_update_mode(struct cpu *c);
+/* The part of it that a TLB flush needs: makes entries of the jump cache stale. */
+static inline void cpu_update_jump_context(struct cpu *c)
+{
+    c->jump_context = c->tlb_gen << 8 | 0x80u | (c->mode & (MODE_CODE_MASK | MODE_PE | MODE_VM)) | (uint32_t)c->mmu_index << 4;
+}
 void cpu_set_a20(struct cpu *c, bool on);
 
 /* ---- faults (exc.c) ---- */
@@ -426,6 +432,7 @@ void smm_enter(struct cpu *c);
 bool smm_leave(struct cpu *c); /* RSM; false: fault recorded */
 
 /* ---- TLB (tlb.c) ---- */
+void tlb_init_all(struct cpu *c);
 void tlb_flush(struct cpu *c, bool globals);
 void tlb_flush_page(struct cpu *c, uint64_t la);
 /* Linear to physical without side effects (monitor, debugger). */

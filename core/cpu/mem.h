@@ -78,6 +78,14 @@ MEM_ACCESSORS(32, uint32_t)
 MEM_ACCESSORS(64, uint64_t)
 MEM_ACCESSORS(128, union xmm)
 
+/* Instruction fetch. mem_fetch_host: host address of the byte at @la, NULL with c->exc pending (fault) or without (not
+ * RAM or ROM: use mem_fetch, which copies @size bytes within one page). */
+const uint8_t *mem_fetch_host(struct cpu *c, uint64_t la);
+bool mem_fetch(struct cpu *c, uint64_t la, uint8_t *buf, unsigned size);
+
+/* Code appeared on a host page: every CPU's writes to it take the slow path from now on. */
+void tlb_watch_host_page(struct cpu *c, uintptr_t host_page);
+
 /* Supervisor accesses to system structures (GDT, IDT, TSS, stacks of an inner level): always with MMU_KERNEL rights
  * whatever the CPL is. Same return convention. */
 bool mem_sys_read(struct cpu *c, uint64_t la, void *buf, unsigned size);

@@ -1,0 +1,137 @@
+/*
+ * The interpreter: runs decoded blocks.
+ *
+ * interp_run() is one loop over instructions. Those of HOT_LIST are inlined into it as cases, all others are called
+ * through insn.fn. Between blocks the next one comes from the jump cache; only a miss goes to block.c. The budget is
+ * charged for a whole block when it is entered and corrected when the block is left early, so that nothing is counted
+ * instruction by instruction.
+ *
+ * Native compilers get a jump at the end of every case (labels as values), which gives each instruction a branch
+ * prediction of its own. In WebAssembly there is no such jump: there it is a switch, which V8 turns into a jump table;
+ * tail calls from handler to handler measured 2-5 times slower than that.
+ */
+#include "cpu/interp.h"
+
+#include "cpu/block.h"
+#include "cpu/ops_hot.h"
+
+/* May what c->intr holds be acted on now? Keeps a pending but masked interrupt from stopping every block. */
+static inline bool interrupt_wanted(const struct cpu *c)
+{
+    return (c->intr & ~(uint32_t)CPU_INTR_HARD) || ((c->intr & CPU_INTR_HARD) && (c->rflags & FL_IF));
+}
+
+static inline struct block *next_block(struct cpu *c)
+{
+    uint64_t la = (c->seg_base[SEG_CS] + c->rip) & c->la_mask;
+    struct jump_entry *j = jump_slot(c, la);
+    if (likely(j->la == la && j->context == c->jump_context && j->block->code == j->code &&
+               c->rip + j->block->bytes - 1 <= c->cs_limit)) {
+        c->gpr[REG_IP] = c->rip;
+        return j->block;
+    }
+    return block_find(c, false);
+}
+
+void interp_run(struct cpu *c)
+{
+    const struct block *b;
+    const struct insn *i;
+    enum exec r;
+
+enter:
+    if (unlikely(c->budget <= 0 || (c->intr && interrupt_wanted(c))))
+        return;
+    b = next_block(c);
+    if (unlikely(!b))
+        return;
+    c->budget -= b->count;
+    i = b->insns;
+
+#ifdef __wasm__
+#define CASE(n)                                                                                          \
+    case H_##n:                                                                                          \
+        r = x_##n(c, i);                                                                                 \
+        if (r != EXEC_NEXT)                                                                              \
+            goto leave;                                                                                  \
+        break;
+#define NO_CASE(n)
+    for (;; i++) {
+        switch (i->h) {
+            HOT_LIST(CASE, NO_CASE)
+        case H_END: goto end;
+        case H_RELOOK: goto relook;
+        default:
+            r = i->fn(c, i);
+            if (unlikely(r != EXEC_NEXT))
+                goto leave_called;
+            break;
+        }
+    }
+#else
+#define LABEL(n)    &&label_##n,
+#define NO_LABEL(n) &&call,
+    static const void *const labels[] = { &&call, HOT_LIST(LABEL, NO_LABEL) &&end, &&relook };
+#define DISPATCH() goto *labels[i->h]
+#define CASE(n)                                                                                          \
+    label_##n : r = x_##n(c, i);                                                                         \
+    if (r != EXEC_NEXT)                                                                                  \
+        goto leave;                                                                                      \
+    i++;                                                                                                 \
+    DISPATCH();
+#define NO_CASE(n)
+    DISPATCH();
+    HOT_LIST(CASE, NO_CASE)
+call:
+    r = i->fn(c, i);
+    if (unlikely(r != EXEC_NEXT))
+        goto leave_called;
+    i++;
+    DISPATCH();
+#endif
+
+leave: /* a hot instruction: branched or faulted */
+    if (likely(r == EXEC_JUMP))
+        goto enter;
+leave_called:
+    /* This instruction counts only if it happened; those after it don't. */
+    c->budget += b->count - (int32_t)(i - b->insns) - (r != EXEC_FAULT && r != EXEC_AGAIN);
+    if (r == EXEC_JUMP)
+        return; /* a far transfer or the like: let cpu_run() look around */
+    c->rip = r == EXEC_STOP ? cpu_next_rip(c, i) : cpu_insn_rip(c, i);
+    if (r == EXEC_FAULT && c->exc.vector != EXC_DB)
+        c->dr6_pending = 0;
+    return;
+relook:
+    c->budget += b->count - (int32_t)(i - b->insns);
+end:
+    c->rip = cpu_insn_rip(c, i);
+    goto enter;
+}
+
+void interp_step(struct cpu *c)
+{
+    if (!dbg_before(c)) {
+        c->shadow = c->shadow_ss = false;
+        return;
+    }
+    c->shadow = c->shadow_ss = false;
+    const struct block *b = block_find(c, true);
+    if (!b)
+        return;
+    const struct insn *i = b->insns;
+    uint32_t rep_limit = c->rep_limit;
+    c->rep_limit = 1;
+    enum exec r = i->fn(c, i);
+    c->rep_limit = rep_limit;
+    c->budget--;
+    if (r == EXEC_FAULT) {
+        c->rip = cpu_insn_rip(c, i);
+        if (c->exc.vector != EXC_DB)
+            c->dr6_pending = 0;
+        return;
+    }
+    if (r != EXEC_JUMP)
+        c->rip = r == EXEC_AGAIN ? cpu_insn_rip(c, i) : cpu_next_rip(c, i);
+    dbg_after(c);
+}
