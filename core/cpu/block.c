@@ -1,9 +1,10 @@
 /*
  * The decoded-block cache; block.h explains it.
  *
- * Three structures over one pool: blocks hashed by host address, code pages hashed by host page, and per page the list
- * of its blocks. Everything is dropped together when the pool is full, which costs far less than keeping books for
- * single blocks: the pool holds more code than a kernel and its working programs have.
+ * Three structures over one pool: blocks hashed by host address, code pages hashed by host page,
+ * and per page the list of its blocks. Everything is dropped together when the pool is full, which
+ * costs far less than keeping books for single blocks: the pool holds more code than a kernel and
+ * its working programs have.
  */
 #include "cpu/block.h"
 
@@ -190,8 +191,10 @@ static void log_block(const struct cpu *c, const struct block *b, const uint8_t 
     }
 }
 
-/* Decodes from @bytes until something ends the block. Returns false if not even one instruction fits into @avail. */
-static bool decode_run(struct cpu *c, struct block *b, const uint8_t *bytes, unsigned avail, unsigned max)
+/* Decodes from @bytes until something ends the block. Returns false if not even one instruction
+ * fits into @avail. */
+static bool decode_run(struct cpu *c, struct block *b, const uint8_t *bytes, unsigned avail,
+                       unsigned max)
 {
     unsigned mode = c->mode & MODE_CODE_MASK, off = 0, count = 0;
     bool prot = (c->mode & (MODE_PE | MODE_VM)) == MODE_PE;
@@ -248,7 +251,8 @@ static struct block *make_cached(struct cpu *c, const uint8_t *bytes, unsigned a
     return b;
 }
 
-/* One instruction into the scratch block: it crosses a page or the segment limit, isn't in RAM, or is single-stepped. */
+/* One instruction into the scratch block: it crosses a page or the segment limit, isn't in RAM, or
+ * is single-stepped. */
 static struct block *make_scratch(struct cpu *c, uint64_t la)
 {
     uint8_t bytes[FETCH_MAX];

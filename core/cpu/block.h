@@ -1,20 +1,23 @@
 /*
- * The cache of decoded blocks: runs of instructions that were decoded once and are executed many times.
+ * The cache of decoded blocks: runs of instructions that were decoded once and are executed many
+ * times.
  *
- * A block is keyed by the host address of its first byte and the code size (16/32/64), so that the same memory seen
- * through other mappings shares it and changes of mapping need no flush here. It lies within one page; an
- * instruction that crosses into the next page is never cached (the second half may be remapped on its own) but decoded
- * into a scratch block each time. Blocks end at a branch, at an instruction after which mode or mapping may differ
- * (OP_END), at the end of the page or after BLOCK_MAX instructions, and close with an H_END marker.
+ * A block is keyed by the host address of its first byte and the code size (16/32/64), so that the
+ * same memory seen through other mappings shares it and changes of mapping need no flush here. It
+ * lies within one page; an instruction that crosses into the next page is never cached (the second
+ * half may be remapped on its own) but decoded into a scratch block each time. Blocks end at a
+ * branch, at an instruction after which mode or mapping may differ (OP_END), at the end of the page
+ * or after BLOCK_MAX instructions, and close with an H_END marker.
  *
- * Each page of memory that holds code has a struct code_page: the mask of its 64-byte chunks covered by blocks and
- * the list of them. Writes into such pages take the TLB's slow path (TLB_WATCH) and drop the blocks that overlap the
- * bytes written. A dropped block loses its key and has all its instructions turned into H_RELOOK, so that if it is the
- * one that is running, the interpreter leaves it at the next instruction and decodes afresh.
+ * Each page of memory that holds code has a struct code_page: the mask of its 64-byte chunks
+ * covered by blocks and the list of them. Writes into such pages take the TLB's slow path
+ * (TLB_WATCH) and drop the blocks that overlap the bytes written. A dropped block loses its key and
+ * has all its instructions turned into H_RELOOK, so that if it is the one that is running, the
+ * interpreter leaves it at the next instruction and decodes afresh.
  *
- * Blocks live in a pool that is filled linearly and emptied as a whole. The pool and the table of code pages are
- * per process: host addresses are unique in it, and a write by a device has to find blocks without knowing whose CPU
- * decoded them.
+ * Blocks live in a pool that is filled linearly and emptied as a whole. The pool and the table of
+ * code pages are per process: host addresses are unique in it, and a write by a device has to find
+ * blocks without knowing whose CPU decoded them.
  */
 #ifndef SLIPWAY_CPU_BLOCK_H
 #define SLIPWAY_CPU_BLOCK_H
@@ -29,7 +32,7 @@ struct block {
     uint8_t mode;   /* MODE_CODE* */
     uint8_t bytes;
     uint8_t count;
-    bool prot;      /* decoded for protected mode (OP_PROT rows) */
+    bool prot; /* decoded for protected mode (OP_PROT rows) */
     struct block *hash_next;
     struct block *page_next;
     struct insn insns[]; /* count, then H_END */
@@ -61,8 +64,8 @@ static inline struct jump_entry *jump_slot(struct cpu *c, uint64_t la)
     return &c->blocks->jumps[(la ^ la >> 12) & (JUMP_CACHE_SIZE - 1)];
 }
 
-/* The block at c->rip, decoded if needed. NULL: fetching faulted, c->exc is pending. @single: one instruction only, not
- * cached (single-stepping). Sets gpr[REG_IP]. */
+/* The block at c->rip, decoded if needed. NULL: fetching faulted, c->exc is pending. @single: one
+ * instruction only, not cached (single-stepping). Sets gpr[REG_IP]. */
 struct block *block_find(struct cpu *c, bool single);
 
 /* Bytes @len at @host were or will be written. True if any block was dropped. */

@@ -1,9 +1,9 @@
 /*
  * A processor's life: creation, reset, derived state, the run loop.
  *
- * cpu_run() alternates between delivering what is pending (exceptions recorded by the last instruction, interrupts)
- * and running code, one instruction at a time while something watches (TF, breakpoints, an interrupt shadow), in
- * blocks otherwise.
+ * cpu_run() alternates between delivering what is pending (exceptions recorded by the last
+ * instruction, interrupts) and running code, one instruction at a time while something watches (TF,
+ * breakpoints, an interrupt shadow), in blocks otherwise.
  */
 #include "cpu/cpu.h"
 
@@ -70,7 +70,8 @@ void cpu_reset(struct cpu *c, bool init)
     memset(c->gpr, 0, 16 * sizeof c->gpr[0]);
     for (int s = 0; s < 6; s++)
         c->seg[s] = data;
-    c->seg[SEG_CS] = (struct segment){ .sel = 0xf000, .attr = 0x9b, .limit = 0xffff, .base = 0xffff0000u };
+    c->seg[SEG_CS] =
+        (struct segment){ .sel = 0xf000, .attr = 0x9b, .limit = 0xffff, .base = 0xffff0000u };
     c->ldtr = (struct segment){ .attr = 0x82, .limit = 0xffff };
     c->tr = (struct segment){ .attr = 0x8b, .limit = 0xffff };
     c->gdtr = c->idtr = (struct dtable){ .limit = 0xffff };
@@ -144,7 +145,9 @@ void cpu_update_mode(struct cpu *c)
     c->cs_limit = code64 ? ~0ull : c->seg[SEG_CS].limit;
 
     bool ac = c->rflags & FL_AC;
-    c->mmu_index = mode & MODE_USER ? MMU_USER : (c->cr4 & CR4_SMAP) && ac ? MMU_KERNEL_SMAP_OFF : MMU_KERNEL;
+    c->mmu_index = mode & MODE_USER            ? MMU_USER
+                   : (c->cr4 & CR4_SMAP) && ac ? MMU_KERNEL_SMAP_OFF
+                                               : MMU_KERNEL;
     bool align = (mode & MODE_USER) && ac && (c->cr0 & CR0_AM);
     for (int a = 0; a < ACCESS_KINDS; a++)
         c->tlb[a] = align && a != ACCESS_FETCH ? &c->tlb_never : &c->tlbs[c->mmu_index][a];

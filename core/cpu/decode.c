@@ -1,13 +1,15 @@
 /*
  * The decoder. See decode.h for what rows and instructions are.
  *
- * decode_init() concatenates the tables of all groups and sorts the rows by (map, opcode byte) without changing
- * their order within a byte, so that a look-up is one index and a short scan. Decoding itself is one pass over the
- * bytes: prefixes, opcode, ModRM/SIB/displacement once the opcode is known to have them, then the row's operands
- * fetch immediates and name registers. Bytes come through a cursor that knows how many there are; running out of
- * them is told apart from an invalid encoding, because the caller may be able to fetch the next page.
+ * decode_init() concatenates the tables of all groups and sorts the rows by (map, opcode byte)
+ * without changing their order within a byte, so that a look-up is one index and a short scan.
+ * Decoding itself is one pass over the bytes: prefixes, opcode, ModRM/SIB/displacement once the
+ * opcode is known to have them, then the row's operands fetch immediates and name registers. Bytes
+ * come through a cursor that knows how many there are; running out of them is told apart from an
+ * invalid encoding, because the caller may be able to fetch the next page.
  *
- * Decoding is off the hot path (blocks are cached), so this file prefers one clear mechanism to speed.
+ * Decoding is off the hot path (blocks are cached), so this file prefers one clear mechanism to
+ * speed.
  */
 #include "cpu/decode.h"
 
@@ -16,8 +18,10 @@
 
 #define MAX_LENGTH 15
 
-static const struct opcode_table *const tables[] = { &opcodes_int, &opcodes_arith, &opcodes_string, &opcodes_flow, &opcodes_sys, &opcodes_x87, &opcodes_sse, &opcodes_sse4,
-                                                     &opcodes_ssefp };
+static const struct opcode_table *const tables[] = {
+    &opcodes_int, &opcodes_arith, &opcodes_string, &opcodes_flow, &opcodes_sys,
+    &opcodes_x87, &opcodes_sse,   &opcodes_sse4,   &opcodes_ssefp
+};
 #define TABLE_COUNT (sizeof tables / sizeof tables[0])
 
 const struct opcode **opcode_rows;
@@ -31,15 +35,49 @@ static struct {
 static bool operand_uses_modrm(uint8_t o)
 {
     switch (o) {
-    case OPD_Eb: case OPD_Ew: case OPD_Ed: case OPD_Eq: case OPD_Ev: case OPD_Ey:
-    case OPD_Gb: case OPD_Gw: case OPD_Gd: case OPD_Gq: case OPD_Gv: case OPD_Gy:
-    case OPD_M: case OPD_Mb: case OPD_Mw: case OPD_Md: case OPD_Mq: case OPD_Mx: case OPD_Mp: case OPD_Ms: case OPD_Mt:
-    case OPD_Mfx: case OPD_Rv: case OPD_Ry: case OPD_Sw: case OPD_Cy: case OPD_Dy:
-    case OPD_Pq: case OPD_Qq: case OPD_Qd: case OPD_Nq: case OPD_Vx: case OPD_Wx: case OPD_Ux:
-    case OPD_Wb: case OPD_Ww: case OPD_Wd: case OPD_Wq: case OPD_STi: case OPD_Ew_Rv: case OPD_Rd_Mb: case OPD_Rd_Mw:
-        return true;
-    default:
-        return false;
+    case OPD_Eb:
+    case OPD_Ew:
+    case OPD_Ed:
+    case OPD_Eq:
+    case OPD_Ev:
+    case OPD_Ey:
+    case OPD_Gb:
+    case OPD_Gw:
+    case OPD_Gd:
+    case OPD_Gq:
+    case OPD_Gv:
+    case OPD_Gy:
+    case OPD_M:
+    case OPD_Mb:
+    case OPD_Mw:
+    case OPD_Md:
+    case OPD_Mq:
+    case OPD_Mx:
+    case OPD_Mp:
+    case OPD_Ms:
+    case OPD_Mt:
+    case OPD_Mfx:
+    case OPD_Rv:
+    case OPD_Ry:
+    case OPD_Sw:
+    case OPD_Cy:
+    case OPD_Dy:
+    case OPD_Pq:
+    case OPD_Qq:
+    case OPD_Qd:
+    case OPD_Nq:
+    case OPD_Vx:
+    case OPD_Wx:
+    case OPD_Ux:
+    case OPD_Wb:
+    case OPD_Ww:
+    case OPD_Wd:
+    case OPD_Wq:
+    case OPD_STi:
+    case OPD_Ew_Rv:
+    case OPD_Rd_Mb:
+    case OPD_Rd_Mw: return true;
+    default: return false;
     }
 }
 
@@ -129,7 +167,8 @@ static uint8_t fetch_prefixes(struct cursor *s)
         case 0x66: s->opsize = true; break;
         case 0x67: s->addrsize = true; break;
         case 0xf0: s->lock = true; break;
-        case 0xf2: case 0xf3: s->rep = b; break;
+        case 0xf2:
+        case 0xf3: s->rep = b; break;
         default:
             if (s->code_mode == MODE_CODE64 && (b & 0xf0) == 0x40) {
                 s->rex = b;
@@ -218,8 +257,9 @@ static bool prefix_matches(const struct opcode *o, const struct cursor *s)
     }
 }
 
-static const struct opcode *find_row(const struct cursor *s, unsigned map, uint8_t byte, uint8_t modrm, bool prot,
-                                     const uint32_t *features, uint16_t *index)
+static const struct opcode *find_row(const struct cursor *s, unsigned map, uint8_t byte,
+                                     uint8_t modrm, bool prot, const uint32_t *features,
+                                     uint16_t *index)
 {
     unsigned first = by_byte[map][byte].first, count = by_byte[map][byte].count;
     for (unsigned k = first; k < first + count; k++) {
@@ -256,7 +296,8 @@ static unsigned operand_size(const struct opcode *o, const struct cursor *s)
     if (o->flags & OP_BYTE)
         return 0;
     /* 66 that is part of the opcode doesn't change the operand size; in 66F2 (CRC32) it does. */
-    bool opsize = s->opsize && (o->prefix != PFX_66 || (o->flags & OP_OPSIZE66)) && !(o->flags & OP_NO_OPSIZE);
+    bool opsize = s->opsize && (o->prefix != PFX_66 || (o->flags & OP_OPSIZE66)) &&
+                  !(o->flags & OP_NO_OPSIZE);
     if (s->code_mode == MODE_CODE64) {
         if ((s->rex & 8) || (o->flags & OP_FORCE64))
             return 3;
@@ -288,32 +329,55 @@ static void decode_operand(struct cursor *s, struct insn *i, uint8_t operand, ui
         if (!mem)
             i->rm = gpr_number(s, rm, true);
         break;
-    case OPD_Rd_Mb: case OPD_Rd_Mw: case OPD_Ew_Rv:
-    case OPD_Ew: case OPD_Ed: case OPD_Eq: case OPD_Ev: case OPD_Ey: case OPD_Rv: case OPD_Ry:
+    case OPD_Rd_Mb:
+    case OPD_Rd_Mw:
+    case OPD_Ew_Rv:
+    case OPD_Ew:
+    case OPD_Ed:
+    case OPD_Eq:
+    case OPD_Ev:
+    case OPD_Ey:
+    case OPD_Rv:
+    case OPD_Ry:
         if (!mem)
             i->rm = (uint8_t)rm;
         break;
-    case OPD_Wx: case OPD_Ux: case OPD_Wb: case OPD_Ww: case OPD_Wd: case OPD_Wq:
+    case OPD_Wx:
+    case OPD_Ux:
+    case OPD_Wb:
+    case OPD_Ww:
+    case OPD_Wd:
+    case OPD_Wq:
         if (!mem)
             i->rm = (uint8_t)rm;
         break;
-    case OPD_Qq: case OPD_Qd: case OPD_Nq: case OPD_STi:
+    case OPD_Qq:
+    case OPD_Qd:
+    case OPD_Nq:
+    case OPD_STi:
         if (!mem)
             i->rm = i->modrm & 7;
         break;
     case OPD_Gb: i->r = gpr_number(s, reg, true); break;
-    case OPD_Gw: case OPD_Gd: case OPD_Gq: case OPD_Gv: case OPD_Gy:
-    case OPD_Vx: case OPD_Cy: case OPD_Dy:
-        i->r = (uint8_t)reg;
-        break;
-    case OPD_Pq: case OPD_Sw: i->r = (i->modrm >> 3) & 7; break;
+    case OPD_Gw:
+    case OPD_Gd:
+    case OPD_Gq:
+    case OPD_Gv:
+    case OPD_Gy:
+    case OPD_Vx:
+    case OPD_Cy:
+    case OPD_Dy: i->r = (uint8_t)reg; break;
+    case OPD_Pq:
+    case OPD_Sw: i->r = (i->modrm >> 3) & 7; break;
     case OPD_Zb: i->rm = gpr_number(s, z, true); break;
     case OPD_Zv: i->rm = (uint8_t)z; break;
     case OPD_Ib: i->imm = (uint8_t)fetch(s, 1); break;
-    case OPD_Ibs: case OPD_Jb: i->imm = (int8_t)fetch(s, 1); break;
+    case OPD_Ibs:
+    case OPD_Jb: i->imm = (int8_t)fetch(s, 1); break;
     case OPD_Iw: i->imm = (uint16_t)fetch(s, 2); break;
     case OPD_Ibw: i->imm = (int32_t)fetch(s, 3); break;
-    case OPD_Iz: case OPD_Jz: {
+    case OPD_Iz:
+    case OPD_Jz: {
         unsigned n = immediate_bytes(i->osz);
         uint64_t v = fetch(s, n);
         i->imm = n == 1 ? (int8_t)v : n == 2 ? (int16_t)v : (int32_t)v;
@@ -330,12 +394,14 @@ static void decode_operand(struct cursor *s, struct insn *i, uint8_t operand, ui
         i->disp = (int32_t)fetch(s, i->osz == 1 ? 2 : 4);
         i->imm = (uint16_t)fetch(s, 2);
         break;
-    case OPD_Ob: case OPD_Ov:
+    case OPD_Ob:
+    case OPD_Ov:
         i->flags |= INSN_MEM;
         i->seg = SEG_DS;
         i->imm64 = fetch(s, address_bytes);
         break;
-    case OPD_Xb: case OPD_Xv: i->seg = SEG_DS; break;
+    case OPD_Xb:
+    case OPD_Xv: i->seg = SEG_DS; break;
     default: break; /* implied */
     }
 }
@@ -356,13 +422,18 @@ static unsigned invalid(struct insn *i, const struct cursor *s)
     return s->pos;
 }
 
-unsigned decode(struct insn *out, const uint8_t *bytes, unsigned avail, unsigned code_mode, bool prot,
-                const uint32_t *features, unsigned block_off)
+unsigned decode(struct insn *out, const uint8_t *bytes, unsigned avail, unsigned code_mode,
+                bool prot, const uint32_t *features, unsigned block_off)
 {
     struct insn *i = out;
-    struct cursor s = { .p = bytes, .avail = avail < MAX_LENGTH ? avail : MAX_LENGTH, .code_mode = code_mode, .seg = -1 };
+    struct cursor s = { .p = bytes,
+                        .avail = avail < MAX_LENGTH ? avail : MAX_LENGTH,
+                        .code_mode = code_mode,
+                        .seg = -1 };
 
-    *i = (struct insn){ .off = (uint8_t)block_off, .base = REG_ZERO, .index = REG_ZERO, .seg = SEG_NONE };
+    *i = (struct insn){
+        .off = (uint8_t)block_off, .base = REG_ZERO, .index = REG_ZERO, .seg = SEG_NONE
+    };
     uint8_t byte = fetch_prefixes(&s);
     unsigned map = MAP_1B;
     if (byte == 0x0f && !s.short_of) {
@@ -374,7 +445,8 @@ unsigned decode(struct insn *out, const uint8_t *bytes, unsigned avail, unsigned
         }
     }
     bool rip_relative = false;
-    bool address16 = code_mode == MODE_CODE16 ? !s.addrsize : code_mode == MODE_CODE32 && s.addrsize;
+    bool address16 =
+        code_mode == MODE_CODE16 ? !s.addrsize : code_mode == MODE_CODE32 && s.addrsize;
     i->ash = address16 ? 48 : code_mode == MODE_CODE64 && !s.addrsize ? 0 : 32;
     if (by_byte[map][byte].modrm && !s.short_of) {
         i->modrm = (uint8_t)fetch(&s, 1);
@@ -442,7 +514,9 @@ unsigned decode(struct insn *out, const uint8_t *bytes, unsigned avail, unsigned
 
     if (o->flags & OP_CC)
         i->cc = byte & 15;
-    unsigned variant = o->flags & OP_SIZED ? i->osz : o->flags & OP_SIZED_RM ? i->osz * 2u + (i->flags & INSN_MEM) : 0;
+    unsigned variant = o->flags & OP_SIZED      ? i->osz
+                       : o->flags & OP_SIZED_RM ? i->osz * 2u + (i->flags & INSN_MEM)
+                                                : 0;
     i->fn = o->flags & (OP_SIZED | OP_SIZED_RM) ? o->fns[variant] : o->fn;
     i->h = o->hot ? (uint16_t)(o->hot + variant) : 0;
     return s.pos;

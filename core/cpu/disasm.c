@@ -5,7 +5,8 @@
 
 #include "cpu/decode.h"
 
-unsigned disasm(char *text, size_t size, const uint8_t *bytes, unsigned avail, unsigned code_mode, uint64_t rip)
+unsigned disasm(char *text, size_t size, const uint8_t *bytes, unsigned avail, unsigned code_mode,
+                uint64_t rip)
 {
     struct insn i;
     unsigned n = decode(&i, bytes, avail, code_mode, true, NULL, 0);

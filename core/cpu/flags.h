@@ -6,9 +6,10 @@
  *   fl_s   the same value                       SF = bit 63, PF = parity of the low byte
  *   fl_co  carries, shifted to the top          CF = bit 63, OF = bit 63 ^ bit 62
  *   fl_a   a ^ b ^ result                       AF = bit 4
- * ZF is kept apart from SF and PF so that POPF, SAHF and COMISS can set any combination. With a and b zero-extended
- * to 64 bits and r = a +/- b, bit i of a ^ b ^ r is the carry (or borrow) into bit i; for N < 64 the carry out of
- * the operation is bit N, so one shift by 63 - N puts CF and the carry into the sign bit where they belong.
+ * ZF is kept apart from SF and PF so that POPF, SAHF and COMISS can set any combination. With a and
+ * b zero-extended to 64 bits and r = a +/- b, bit i of a ^ b ^ r is the carry (or borrow) into bit
+ * i; for N < 64 the carry out of the operation is bit N, so one shift by 63 - N puts CF and the
+ * carry into the sign bit where they belong.
  */
 #ifndef SLIPWAY_FLAGS_H
 #define SLIPWAY_FLAGS_H
@@ -104,7 +105,8 @@ static inline uint32_t cpu_rflags(const struct cpu *c)
     return c->rflags | flags_arith(c);
 }
 
-/* Sets the whole register from @fl (the caller has masked what may change); recomputes derived state. */
+/* Sets the whole register from @fl (the caller has masked what may change); recomputes derived
+ * state. */
 void cpu_set_rflags(struct cpu *c, uint32_t fl);
 
 /* Condition code 0-15 of Jcc/SETcc/CMOVcc (SDM vol. 1, appendix B). */

@@ -1,24 +1,27 @@
 /*
  * The interpreter: runs decoded blocks.
  *
- * interp_run() is one loop over instructions. Those of HOT_LIST are inlined into it as cases, all others are called
- * through insn.fn. Between blocks the next one comes from the jump cache; only a miss goes to block.c. The budget is
- * charged for a whole block when it is entered and corrected when the block is left early, so that nothing is counted
- * instruction by instruction.
+ * interp_run() is one loop over instructions. Those of HOT_LIST are inlined into it as cases, all
+ * others are called through insn.fn. Between blocks the next one comes from the jump cache; only a
+ * miss goes to block.c. The budget is charged for a whole block when it is entered and corrected
+ * when the block is left early, so that nothing is counted instruction by instruction.
  *
- * Native compilers get a jump at the end of every case (labels as values), which gives each instruction a branch
- * prediction of its own. In WebAssembly there is no such jump: there it is a switch, which V8 turns into a jump table;
- * tail calls from handler to handler measured 2-5 times slower than that.
+ * Native compilers get a jump at the end of every case (labels as values), which gives each
+ * instruction a branch prediction of its own. In WebAssembly there is no such jump: there it is a
+ * switch, which V8 turns into a jump table; tail calls from handler to handler measured 2-5 times
+ * slower than that.
  */
 #include "cpu/interp.h"
 
 #include "cpu/block.h"
 #include "cpu/ops_hot.h"
 
-/* May what c->intr holds be acted on now? Keeps a pending but masked interrupt from stopping every block. */
+/* May what c->intr holds be acted on now? Keeps a pending but masked interrupt from stopping every
+ * block. */
 static inline bool interrupt_wanted(const struct cpu *c)
 {
-    return (c->intr & ~(uint32_t)CPU_INTR_HARD) || ((c->intr & CPU_INTR_HARD) && (c->rflags & FL_IF));
+    return (c->intr & ~(uint32_t)CPU_INTR_HARD) ||
+           ((c->intr & CPU_INTR_HARD) && (c->rflags & FL_IF));
 }
 
 static inline struct block *next_block(struct cpu *c)
@@ -49,11 +52,11 @@ enter:
     i = b->insns;
 
 #ifdef __wasm__
-#define CASE(n)                                                                                          \
-    case H_##n:                                                                                          \
-        r = x_##n(c, i);                                                                                 \
-        if (r != EXEC_NEXT)                                                                              \
-            goto leave;                                                                                  \
+#define CASE(n)                                                                                    \
+    case H_##n:                                                                                    \
+        r = x_##n(c, i);                                                                           \
+        if (r != EXEC_NEXT)                                                                        \
+            goto leave;                                                                            \
         break;
 #define NO_CASE(n)
     for (;; i++) {
@@ -71,13 +74,13 @@ enter:
 #else
 #define LABEL(n)    &&label_##n,
 #define NO_LABEL(n) &&call,
-    static const void *const labels[] = { &&call, HOT_LIST(LABEL, NO_LABEL) &&end, &&relook };
-#define DISPATCH() goto *labels[i->h]
-#define CASE(n)                                                                                          \
-    label_##n : r = x_##n(c, i);                                                                         \
-    if (r != EXEC_NEXT)                                                                                  \
-        goto leave;                                                                                      \
-    i++;                                                                                                 \
+    static const void *const labels[] = { &&call, HOT_LIST(LABEL, NO_LABEL) && end, &&relook };
+#define DISPATCH()  goto *labels[i->h]
+#define CASE(n)                                                                                    \
+    label_##n : r = x_##n(c, i);                                                                   \
+    if (r != EXEC_NEXT)                                                                            \
+        goto leave;                                                                                \
+    i++;                                                                                           \
     DISPATCH();
 #define NO_CASE(n)
     DISPATCH();

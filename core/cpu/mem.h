@@ -1,11 +1,12 @@
 /*
  * The CPU's access to memory: segment, TLB, host memory.
  *
- * An access is three steps. mem_linear() adds the segment base (and, only where a segment isn't flat, checks limit
- * and type). The TLB look-up compares the tag with the page of the access's *last* byte, so an access that crosses
- * a page, a page with code on it, MMIO and a miss all fail the same compare and share the slow path in
- * tlb.c. On a fault they return false with c->exc filled; nothing has been written then, even when the access
- * crosses into a second page that faults.
+ * An access is three steps. mem_linear() adds the segment base (and, only where a segment isn't
+ * flat, checks limit and type). The TLB look-up compares the tag with the page of the access's
+ * *last* byte, so an access that crosses a page, a page with code on it, MMIO and a miss all fail
+ * the same compare and share the slow path in tlb.c. On a fault they return false with c->exc
+ * filled; nothing has been written then, even when the access crosses into a second page that
+ * faults.
  */
 #ifndef SLIPWAY_CPU_MEM_H
 #define SLIPWAY_CPU_MEM_H
@@ -17,10 +18,12 @@
 /* Slow paths: any size of 1..16 bytes. @seg only chooses #SS or #GP for a non-canonical address. */
 bool mem_read_slow(struct cpu *c, int seg, uint64_t la, void *buf, unsigned size);
 bool mem_write_slow(struct cpu *c, int seg, uint64_t la, const void *buf, unsigned size);
-/* Makes sure that a write of @size bytes at @la can't fault (for read-modify-write of several parts). */
+/* Makes sure that a write of @size bytes at @la can't fault (for read-modify-write of several
+ * parts). */
 bool mem_probe_write(struct cpu *c, int seg, uint64_t la, unsigned size);
 
-static inline bool mem_linear(struct cpu *c, int seg, uint64_t ea, unsigned size, enum access a, uint64_t *la)
+static inline bool mem_linear(struct cpu *c, int seg, uint64_t ea, unsigned size, enum access a,
+                              uint64_t *la)
 {
     if (unlikely(c->seg_check[seg] & (a == ACCESS_WRITE ? SEG_CHECK_WRITE : SEG_CHECK_READ)))
         return seg_check_slow(c, seg, ea, size, a, la);
@@ -42,34 +45,36 @@ static inline void *mem_host(struct cpu *c, enum access a, uint64_t la, unsigned
     return NULL;
 }
 
-#define MEM_ACCESSORS(bits, type)                                                                        \
-    /* Linear addresses. */                                                                              \
-    static inline bool mem_ld##bits##_la(struct cpu *c, int seg, uint64_t la, type *v)                   \
-    {                                                                                                    \
-        void *p = mem_host(c, ACCESS_READ, la, bits / 8);                                                \
-        if (unlikely(!p))                                                                                \
-            return mem_read_slow(c, seg, la, v, bits / 8);                                               \
-        memcpy(v, p, bits / 8);                                                                          \
-        return true;                                                                                     \
-    }                                                                                                    \
-    static inline bool mem_st##bits##_la(struct cpu *c, int seg, uint64_t la, type v)                    \
-    {                                                                                                    \
-        void *p = mem_host(c, ACCESS_WRITE, la, bits / 8);                                               \
-        if (unlikely(!p))                                                                                \
-            return mem_write_slow(c, seg, la, &v, bits / 8);                                             \
-        memcpy(p, &v, bits / 8);                                                                         \
-        return true;                                                                                     \
-    }                                                                                                    \
-    /* Segment and offset. */                                                                            \
-    static inline bool mem_ld##bits(struct cpu *c, int seg, uint64_t ea, type *v)                        \
-    {                                                                                                    \
-        uint64_t la;                                                                                     \
-        return mem_linear(c, seg, ea, bits / 8, ACCESS_READ, &la) && mem_ld##bits##_la(c, seg, la, v);   \
-    }                                                                                                    \
-    static inline bool mem_st##bits(struct cpu *c, int seg, uint64_t ea, type v)                         \
-    {                                                                                                    \
-        uint64_t la;                                                                                     \
-        return mem_linear(c, seg, ea, bits / 8, ACCESS_WRITE, &la) && mem_st##bits##_la(c, seg, la, v);  \
+#define MEM_ACCESSORS(bits, type)                                                                  \
+    /* Linear addresses. */                                                                        \
+    static inline bool mem_ld##bits##_la(struct cpu *c, int seg, uint64_t la, type *v)             \
+    {                                                                                              \
+        void *p = mem_host(c, ACCESS_READ, la, bits / 8);                                          \
+        if (unlikely(!p))                                                                          \
+            return mem_read_slow(c, seg, la, v, bits / 8);                                         \
+        memcpy(v, p, bits / 8);                                                                    \
+        return true;                                                                               \
+    }                                                                                              \
+    static inline bool mem_st##bits##_la(struct cpu *c, int seg, uint64_t la, type v)              \
+    {                                                                                              \
+        void *p = mem_host(c, ACCESS_WRITE, la, bits / 8);                                         \
+        if (unlikely(!p))                                                                          \
+            return mem_write_slow(c, seg, la, &v, bits / 8);                                       \
+        memcpy(p, &v, bits / 8);                                                                   \
+        return true;                                                                               \
+    }                                                                                              \
+    /* Segment and offset. */                                                                      \
+    static inline bool mem_ld##bits(struct cpu *c, int seg, uint64_t ea, type *v)                  \
+    {                                                                                              \
+        uint64_t la;                                                                               \
+        return mem_linear(c, seg, ea, bits / 8, ACCESS_READ, &la) &&                               \
+               mem_ld##bits##_la(c, seg, la, v);                                                   \
+    }                                                                                              \
+    static inline bool mem_st##bits(struct cpu *c, int seg, uint64_t ea, type v)                   \
+    {                                                                                              \
+        uint64_t la;                                                                               \
+        return mem_linear(c, seg, ea, bits / 8, ACCESS_WRITE, &la) &&                              \
+               mem_st##bits##_la(c, seg, la, v);                                                   \
     }
 
 MEM_ACCESSORS(8, uint8_t)
@@ -78,16 +83,16 @@ MEM_ACCESSORS(32, uint32_t)
 MEM_ACCESSORS(64, uint64_t)
 MEM_ACCESSORS(128, union xmm)
 
-/* Instruction fetch. mem_fetch_host: host address of the byte at @la, NULL with c->exc pending (fault) or without (not
- * RAM or ROM: use mem_fetch, which copies @size bytes within one page). */
+/* Instruction fetch. mem_fetch_host: host address of the byte at @la, NULL with c->exc pending
+ * (fault) or without (not RAM or ROM: use mem_fetch, which copies @size bytes within one page). */
 const uint8_t *mem_fetch_host(struct cpu *c, uint64_t la);
 bool mem_fetch(struct cpu *c, uint64_t la, uint8_t *buf, unsigned size);
 
 /* Code appeared on a host page: every CPU's writes to it take the slow path from now on. */
 void tlb_watch_host_page(struct cpu *c, uintptr_t host_page);
 
-/* Supervisor accesses to system structures (GDT, IDT, TSS, stacks of an inner level): always with MMU_KERNEL rights
- * whatever the CPL is. Same return convention. */
+/* Supervisor accesses to system structures (GDT, IDT, TSS, stacks of an inner level): always with
+ * MMU_KERNEL rights whatever the CPL is. Same return convention. */
 bool mem_sys_read(struct cpu *c, uint64_t la, void *buf, unsigned size);
 bool mem_sys_write(struct cpu *c, uint64_t la, const void *buf, unsigned size);
 

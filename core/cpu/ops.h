@@ -1,9 +1,10 @@
 /*
  * What all ops_*.c files share: macros for opcode rows, access to operands, the stack.
  *
- * Handlers are named x_<mnemonic>_<operands>[_<bits><R|M>]: E = r/m, G = register, I = immediate, Z = register in the
- * opcode. Families exist in sizes 8, 16, 32, 64 and, where it pays, once for a register and once for a memory
- * operand, in the order in which OP_SIZED and OP_SIZED_RM index them.
+ * Handlers are named x_<mnemonic>_<operands>[_<bits><R|M>]: E = r/m, G = register, I = immediate, Z
+ * = register in the opcode. Families exist in sizes 8, 16, 32, 64 and, where it pays, once for a
+ * register and once for a memory operand, in the order in which OP_SIZED and OP_SIZED_RM index
+ * them.
  */
 #ifndef SLIPWAY_OPS_H
 #define SLIPWAY_OPS_H
@@ -15,28 +16,32 @@
 #include "cpu/mem.h"
 
 /* ---- rows ---- */
-/* Operands and flag sets travel through the row macros in parentheses, so that their commas survive. */
+/* Operands and flag sets travel through the row macros in parentheses, so that their commas
+ * survive. */
 #define OPS(...)    (__VA_ARGS__)
 #define FL(r, w, u) (r, w, u)
 #define FL_NONE     FL(0, 0, 0)
 #define FL_ADD      FL(0, FLB_ALL, 0)
 #define FL_LOGIC    FL(0, FLB_ALL & ~FLB_A, FLB_A)
 #define UNPACK(...) __VA_ARGS__
-#define ROW_(nm, mp, by, pfx, rg, rmc, md, opnds, feat, fl, flg, init, ht)                               \
-    { .name = nm, .map = mp, .byte = by, .prefix = pfx, .reg = rg, .rm = rmc, .mod = md,                 \
-      .operands = { UNPACK opnds }, .feature = feat, UNPACK fl, .flags = flg, init, .hot = ht }
-/* One-byte map and 0F map, with (x) and without a ModRM.reg constraint. F1: one handler, FT: a family. */
-#define R1(nm, by, opnds, fl, flg, init, ht)                                                             \
+#define ROW_(nm, mp, by, pfx, rg, rmc, md, opnds, feat, fl, flg, init, ht)                         \
+    {                                                                                              \
+        .name = nm, .map = mp, .byte = by, .prefix = pfx, .reg = rg, .rm = rmc, .mod = md,         \
+        .operands = { UNPACK opnds }, .feature = feat, UNPACK fl, .flags = flg, init, .hot = ht    \
+    }
+/* One-byte map and 0F map, with (x) and without a ModRM.reg constraint. F1: one handler, FT: a
+ * family. */
+#define R1(nm, by, opnds, fl, flg, init, ht)                                                       \
     ROW_(nm, MAP_1B, by, PFX_ANY, R_ANY, R_ANY, MOD_ANY, opnds, FEAT_NONE, fl, flg, init, ht)
-#define R1x(nm, by, rg, opnds, fl, flg, init, ht)                                                        \
+#define R1x(nm, by, rg, opnds, fl, flg, init, ht)                                                  \
     ROW_(nm, MAP_1B, by, PFX_ANY, rg, R_ANY, MOD_ANY, opnds, FEAT_NONE, fl, flg, init, ht)
-#define R0(nm, by, opnds, fl, flg, init, ht)                                                             \
+#define R0(nm, by, opnds, fl, flg, init, ht)                                                       \
     ROW_(nm, MAP_0F, by, PFX_ANY, R_ANY, R_ANY, MOD_ANY, opnds, FEAT_NONE, fl, flg, init, ht)
-#define R0x(nm, by, rg, opnds, fl, flg, init, ht)                                                        \
+#define R0x(nm, by, rg, opnds, fl, flg, init, ht)                                                  \
     ROW_(nm, MAP_0F, by, PFX_ANY, rg, R_ANY, MOD_ANY, opnds, FEAT_NONE, fl, flg, init, ht)
 #define F1(f) .fn = x_##f
 #define FT(t) .fns = t_##t
-#define TABLE(name, rows)                                                                                \
+#define TABLE(name, rows)                                                                          \
     const struct opcode_table name = { rows, sizeof(rows) / sizeof((rows)[0]) }
 
 /* ---- registers ---- */
@@ -111,13 +116,14 @@ static inline bool rm_set(struct cpu *c, const struct insn *i, unsigned osz, uin
     return true;
 }
 
-/* A read-modify-write memory operand: the load checks for the write, so that a fault is a write fault and comes before
- * anything changed. */
+/* A read-modify-write memory operand: the load checks for the write, so that a fault is a write
+ * fault and comes before anything changed. */
 struct rmw {
     void *host; /* NULL: slow path */
     uint64_t la;
 };
-static inline bool rmw_load_at(struct cpu *c, int seg, uint64_t ea, unsigned bytes, struct rmw *m, void *v)
+static inline bool rmw_load_at(struct cpu *c, int seg, uint64_t ea, unsigned bytes, struct rmw *m,
+                               void *v)
 {
     if (!mem_linear(c, seg, ea, bytes, ACCESS_WRITE, &m->la))
         return false;
@@ -128,7 +134,8 @@ static inline bool rmw_load_at(struct cpu *c, int seg, uint64_t ea, unsigned byt
     }
     return mem_probe_write(c, seg, m->la, bytes) && mem_read_slow(c, seg, m->la, v, bytes);
 }
-static inline bool rmw_store_at(struct cpu *c, int seg, const struct rmw *m, const void *v, unsigned bytes)
+static inline bool rmw_store_at(struct cpu *c, int seg, const struct rmw *m, const void *v,
+                                unsigned bytes)
 {
     if (unlikely(!m->host))
         return mem_write_slow(c, seg, m->la, v, bytes);
@@ -136,7 +143,8 @@ static inline bool rmw_store_at(struct cpu *c, int seg, const struct rmw *m, con
     return true;
 }
 /* The r/m operand of any size, register or memory, for handlers that aren't split by kind. */
-static inline bool rm_rmw_get(struct cpu *c, const struct insn *i, unsigned osz, struct rmw *m, uint64_t *v)
+static inline bool rm_rmw_get(struct cpu *c, const struct insn *i, unsigned osz, struct rmw *m,
+                              uint64_t *v)
 {
     if (!(i->flags & INSN_MEM)) {
         *v = reg_get(c, i->rm, osz);
@@ -145,7 +153,8 @@ static inline bool rm_rmw_get(struct cpu *c, const struct insn *i, unsigned osz,
     *v = 0;
     return rmw_load_at(c, i->seg, insn_ea(c, i), 1u << osz, m, v);
 }
-static inline bool rm_rmw_set(struct cpu *c, const struct insn *i, unsigned osz, const struct rmw *m, uint64_t v)
+static inline bool rm_rmw_set(struct cpu *c, const struct insn *i, unsigned osz,
+                              const struct rmw *m, uint64_t v)
 {
     if (!(i->flags & INSN_MEM)) {
         reg_set(c, i->rm, osz, v);
@@ -170,7 +179,8 @@ static inline bool push(struct cpu *c, unsigned osz, uint64_t v)
     set_sp(c, sp);
     return true;
 }
-/* Reads the top of the stack; the caller commits with pop_commit once nothing can fault any more. */
+/* Reads the top of the stack; the caller commits with pop_commit once nothing can fault any more.
+ */
 static inline bool pop_peek(struct cpu *c, unsigned osz, uint64_t *v)
 {
     return mem_ld(c, SEG_SS, c->gpr[RSP] & c->sp_mask, osz, v);

@@ -1,7 +1,8 @@
 /*
- * Integer instructions, second part: multiply and divide, rotates and double shifts, bit operations, compare-and-
- * exchange, decimal adjust. One handler serves all operand sizes; none of these is frequent enough to deserve a
- * specialised form. Undefined flags are left as they were unless a comment says otherwise.
+ * Integer instructions, second part: multiply and divide, rotates and double shifts, bit
+ * operations, compare-and- exchange, decimal adjust. One handler serves all operand sizes; none of
+ * these is frequent enough to deserve a specialised form. Undefined flags are left as they were
+ * unless a comment says otherwise.
  */
 #include "cpu/ops.h"
 
@@ -109,7 +110,9 @@ OP(idiv)
     if (i->osz == 0)
         a = (int16_t)c->gpr[RAX];
     else
-        a = (__int128)((unsigned __int128)(__int128)(int64_t)sext_bits(reg_get(c, RDX, i->osz), bits) << bits) |
+        a = (__int128)((unsigned __int128)(__int128)(int64_t)sext_bits(reg_get(c, RDX, i->osz),
+                                                                       bits)
+                       << bits) |
             reg_get(c, RAX, i->osz);
     /* |a| / |d| in unsigned arithmetic: INT_MIN / -1 mustn't trap the host. */
     unsigned __int128 ua = a < 0 ? -(unsigned __int128)a : (unsigned __int128)a;
@@ -131,8 +134,8 @@ OP(idiv)
     return EXEC_NEXT;
 }
 
-/* ---- rotates: only CF and OF change, and nothing for a masked count of 0. OF is defined for a count of 1; for others
- * this is what Intel's parts give, the same formula. ---- */
+/* ---- rotates: only CF and OF change, and nothing for a masked count of 0. OF is defined for a
+ * count of 1; for others this is what Intel's parts give, the same formula. ---- */
 
 static void rotate_flags(struct cpu *c, bool cf, bool of)
 {
@@ -195,21 +198,22 @@ static enum exec rotate_insn(struct cpu *c, const struct insn *i, enum rotate ho
     }
     return EXEC_NEXT;
 }
-#define DEF_ROTATE(name, how)                                                                            \
-    OP(name##_EI)                                                                                        \
-    {                                                                                                    \
-        return rotate_insn(c, i, how, (unsigned)i->imm);                                                 \
-    }                                                                                                    \
-    OP(name##_ECL)                                                                                       \
-    {                                                                                                    \
-        return rotate_insn(c, i, how, (unsigned)c->gpr[RCX] & 0xff);                                     \
+#define DEF_ROTATE(name, how)                                                                      \
+    OP(name##_EI)                                                                                  \
+    {                                                                                              \
+        return rotate_insn(c, i, how, (unsigned)i->imm);                                           \
+    }                                                                                              \
+    OP(name##_ECL)                                                                                 \
+    {                                                                                              \
+        return rotate_insn(c, i, how, (unsigned)c->gpr[RCX] & 0xff);                               \
     }
 DEF_ROTATE(rol, ROL)
 DEF_ROTATE(ror, ROR)
 DEF_ROTATE(rcl, RCL)
 DEF_ROTATE(rcr, RCR)
 
-/* SHLD and SHRD. A 16-bit shift by more than 16 is undefined; Intel's parts shift the pattern dst:src:dst. */
+/* SHLD and SHRD. A 16-bit shift by more than 16 is undefined; Intel's parts shift the pattern
+ * dst:src:dst. */
 static enum exec double_shift(struct cpu *c, const struct insn *i, bool left, unsigned count)
 {
     unsigned bits = bits_of(i);
@@ -244,12 +248,25 @@ static enum exec double_shift(struct cpu *c, const struct insn *i, bool left, un
     flags_set_cf_of(c, cf, (a ^ r) >> (bits - 1) & 1);
     return EXEC_NEXT;
 }
-OP(shld_I) { return double_shift(c, i, true, (unsigned)i->imm); }
-OP(shld_CL) { return double_shift(c, i, true, (unsigned)c->gpr[RCX]); }
-OP(shrd_I) { return double_shift(c, i, false, (unsigned)i->imm); }
-OP(shrd_CL) { return double_shift(c, i, false, (unsigned)c->gpr[RCX]); }
+OP(shld_I)
+{
+    return double_shift(c, i, true, (unsigned)i->imm);
+}
+OP(shld_CL)
+{
+    return double_shift(c, i, true, (unsigned)c->gpr[RCX]);
+}
+OP(shrd_I)
+{
+    return double_shift(c, i, false, (unsigned)i->imm);
+}
+OP(shrd_CL)
+{
+    return double_shift(c, i, false, (unsigned)c->gpr[RCX]);
+}
 
-/* ---- bit tests. With a register offset and a memory operand, the offset reaches beyond the operand. ---- */
+/* ---- bit tests. With a register offset and a memory operand, the offset reaches beyond the
+ * operand. ---- */
 
 enum bit_op { BIT_TEST, BIT_SET, BIT_RESET, BIT_COMPLEMENT };
 static enum exec bit_insn(struct cpu *c, const struct insn *i, enum bit_op op, bool immediate)
@@ -264,7 +281,8 @@ static enum exec bit_insn(struct cpu *c, const struct insn *i, enum bit_op op, b
             int64_t units = (int64_t)sext_bits(offset, bits) >> (3 + i->osz);
             ea = (ea + ((uint64_t)units << i->osz)) << i->ash >> i->ash;
         }
-        bool ok = op == BIT_TEST ? mem_ld(c, i->seg, ea, i->osz, &v) : rmw_load_at(c, i->seg, ea, 1u << i->osz, &m, &v);
+        bool ok = op == BIT_TEST ? mem_ld(c, i->seg, ea, i->osz, &v)
+                                 : rmw_load_at(c, i->seg, ea, 1u << i->osz, &m, &v);
         if (!ok)
             return EXEC_FAULT;
     } else {
@@ -283,15 +301,22 @@ static enum exec bit_insn(struct cpu *c, const struct insn *i, enum bit_op op, b
     flags_set_cf_of(c, was, flag_of(c));
     return EXEC_NEXT;
 }
-#define DEF_BIT(name, op)                                                                                \
-    OP(name##_G) { return bit_insn(c, i, op, false); }                                                   \
-    OP(name##_I) { return bit_insn(c, i, op, true); }
+#define DEF_BIT(name, op)                                                                          \
+    OP(name##_G)                                                                                   \
+    {                                                                                              \
+        return bit_insn(c, i, op, false);                                                          \
+    }                                                                                              \
+    OP(name##_I)                                                                                   \
+    {                                                                                              \
+        return bit_insn(c, i, op, true);                                                           \
+    }
 DEF_BIT(bt, BIT_TEST)
 DEF_BIT(bts, BIT_SET)
 DEF_BIT(btr, BIT_RESET)
 DEF_BIT(btc, BIT_COMPLEMENT)
 
-/* BSF/BSR of 0: ZF, the destination stays (what Intel and AMD parts do; a 32-bit form doesn't even clear the top). */
+/* BSF/BSR of 0: ZF, the destination stays (what Intel and AMD parts do; a 32-bit form doesn't even
+ * clear the top). */
 static enum exec bit_scan(struct cpu *c, const struct insn *i, bool reverse)
 {
     uint64_t v;
@@ -302,12 +327,19 @@ static enum exec bit_scan(struct cpu *c, const struct insn *i, bool reverse)
         flags_set_arith(c, fl | FL_ZF);
         return EXEC_NEXT;
     }
-    reg_set(c, i->r, i->osz, reverse ? 63u - (unsigned)__builtin_clzll(v) : (unsigned)__builtin_ctzll(v));
+    reg_set(c, i->r, i->osz,
+            reverse ? 63u - (unsigned)__builtin_clzll(v) : (unsigned)__builtin_ctzll(v));
     flags_set_arith(c, fl);
     return EXEC_NEXT;
 }
-OP(bsf) { return bit_scan(c, i, false); }
-OP(bsr) { return bit_scan(c, i, true); }
+OP(bsf)
+{
+    return bit_scan(c, i, false);
+}
+OP(bsr)
+{
+    return bit_scan(c, i, true);
+}
 
 OP(popcnt)
 {
@@ -349,8 +381,8 @@ OP(cmpxchg)
     if (!rm_rmw_get(c, i, i->osz, &m, &dest))
         return EXEC_FAULT;
     bool equal = acc == dest;
-    /* The destination is always written, with its old value if the comparison fails. A failed 32-bit comparison of a
-     * register leaves that register's upper half alone. */
+    /* The destination is always written, with its old value if the comparison fails. A failed
+     * 32-bit comparison of a register leaves that register's upper half alone. */
     if (equal || (i->flags & INSN_MEM)) {
         if (!rm_rmw_set(c, i, i->osz, &m, equal ? reg_get(c, i->r, i->osz) : dest))
             return EXEC_FAULT;
@@ -436,8 +468,16 @@ static enum exec decimal_adjust(struct cpu *c, bool subtract)
     bcd_flags(c, al, out, af);
     return EXEC_NEXT;
 }
-OP(daa) { (void)i; return decimal_adjust(c, false); }
-OP(das) { (void)i; return decimal_adjust(c, true); }
+OP(daa)
+{
+    (void)i;
+    return decimal_adjust(c, false);
+}
+OP(das)
+{
+    (void)i;
+    return decimal_adjust(c, true);
+}
 
 static enum exec ascii_adjust(struct cpu *c, bool subtract)
 {
@@ -450,8 +490,16 @@ static enum exec ascii_adjust(struct cpu *c, bool subtract)
     bcd_flags(c, (uint8_t)ax, adjust, adjust);
     return EXEC_NEXT;
 }
-OP(aaa) { (void)i; return ascii_adjust(c, false); }
-OP(aas) { (void)i; return ascii_adjust(c, true); }
+OP(aaa)
+{
+    (void)i;
+    return ascii_adjust(c, false);
+}
+OP(aas)
+{
+    (void)i;
+    return ascii_adjust(c, true);
+}
 
 OP(aam)
 {
@@ -472,24 +520,29 @@ OP(aad)
 }
 
 #define FL_ROT FL(FLB_C | FLB_O, FLB_C, FLB_O)
-#define ROT_ROWS(nm, rg)                                                                                 \
-    R1x(#nm, 0xc0, rg, OPS(OPD_Eb, OPD_Ib), FL_ROT, OP_BYTE | OP_READ_DST, F1(nm##_EI), 0),              \
-    R1x(#nm, 0xc1, rg, OPS(OPD_Ev, OPD_Ib), FL_ROT, OP_READ_DST, F1(nm##_EI), 0),                        \
-    R1x(#nm, 0xd0, rg, OPS(OPD_Eb, OPD_I1), FL(FLB_C, FLB_C | FLB_O, 0), OP_BYTE | OP_READ_DST, F1(nm##_EI), 0), \
-    R1x(#nm, 0xd1, rg, OPS(OPD_Ev, OPD_I1), FL(FLB_C, FLB_C | FLB_O, 0), OP_READ_DST, F1(nm##_EI), 0),   \
-    R1x(#nm, 0xd2, rg, OPS(OPD_Eb, OPD_CL), FL_ROT, OP_BYTE | OP_READ_DST, F1(nm##_ECL), 0),             \
-    R1x(#nm, 0xd3, rg, OPS(OPD_Ev, OPD_CL), FL_ROT, OP_READ_DST, F1(nm##_ECL), 0)
+#define ROT_ROWS(nm, rg)                                                                           \
+    R1x(#nm, 0xc0, rg, OPS(OPD_Eb, OPD_Ib), FL_ROT, OP_BYTE | OP_READ_DST, F1(nm##_EI), 0),        \
+        R1x(#nm, 0xc1, rg, OPS(OPD_Ev, OPD_Ib), FL_ROT, OP_READ_DST, F1(nm##_EI), 0),              \
+        R1x(#nm, 0xd0, rg, OPS(OPD_Eb, OPD_I1), FL(FLB_C, FLB_C | FLB_O, 0),                       \
+            OP_BYTE | OP_READ_DST, F1(nm##_EI), 0),                                                \
+        R1x(#nm, 0xd1, rg, OPS(OPD_Ev, OPD_I1), FL(FLB_C, FLB_C | FLB_O, 0), OP_READ_DST,          \
+            F1(nm##_EI), 0),                                                                       \
+        R1x(#nm, 0xd2, rg, OPS(OPD_Eb, OPD_CL), FL_ROT, OP_BYTE | OP_READ_DST, F1(nm##_ECL), 0),   \
+        R1x(#nm, 0xd3, rg, OPS(OPD_Ev, OPD_CL), FL_ROT, OP_READ_DST, F1(nm##_ECL), 0)
 #define FL_MUL FL(0, FLB_C | FLB_O, FLB_S | FLB_Z | FLB_A | FLB_P)
 #define FL_DIV FL(0, 0, FLB_ALL)
 #define FL_DSH FL(FLB_ALL, FLB_C | FLB_P | FLB_Z | FLB_S, FLB_A | FLB_O)
 #define FL_BT  FL(0, FLB_C, FLB_P | FLB_A | FLB_S | FLB_O)
 #define FL_BS  FL(0, FLB_Z, FLB_ALL & ~FLB_Z)
-#define BT_ROWS(nm, by, rg, lk)                                                                          \
-    R0(#nm, by, OPS(OPD_Ev, OPD_Gv), FL_BT, OP_READ_DST | lk, F1(nm##_G), 0),                            \
-    R0x(#nm, 0xba, rg, OPS(OPD_Ev, OPD_Ib), FL_BT, OP_READ_DST | lk, F1(nm##_I), 0)
+#define BT_ROWS(nm, by, rg, lk)                                                                    \
+    R0(#nm, by, OPS(OPD_Ev, OPD_Gv), FL_BT, OP_READ_DST | lk, F1(nm##_G), 0),                      \
+        R0x(#nm, 0xba, rg, OPS(OPD_Ev, OPD_Ib), FL_BT, OP_READ_DST | lk, F1(nm##_I), 0)
 
 static const struct opcode rows[] = {
-    ROT_ROWS(rol, 0), ROT_ROWS(ror, 1), ROT_ROWS(rcl, 2), ROT_ROWS(rcr, 3),
+    ROT_ROWS(rol, 0),
+    ROT_ROWS(ror, 1),
+    ROT_ROWS(rcl, 2),
+    ROT_ROWS(rcr, 3),
     R1x("mul", 0xf6, 4, OPS(OPD_Eb), FL_MUL, OP_BYTE | OP_READ_DST, F1(mul), 0),
     R1x("mul", 0xf7, 4, OPS(OPD_Ev), FL_MUL, OP_READ_DST, F1(mul), 0),
     R1x("imul", 0xf6, 5, OPS(OPD_Eb), FL_MUL, OP_BYTE | OP_READ_DST, F1(imul), 0),
@@ -502,29 +555,36 @@ static const struct opcode rows[] = {
     R0("shld", 0xa5, OPS(OPD_Ev, OPD_Gv, OPD_CL), FL_DSH, OP_READ_DST, F1(shld_CL), 0),
     R0("shrd", 0xac, OPS(OPD_Ev, OPD_Gv, OPD_Ib), FL_DSH, OP_READ_DST, F1(shrd_I), 0),
     R0("shrd", 0xad, OPS(OPD_Ev, OPD_Gv, OPD_CL), FL_DSH, OP_READ_DST, F1(shrd_CL), 0),
-    BT_ROWS(bt, 0xa3, 4, 0), BT_ROWS(bts, 0xab, 5, OP_LOCK), BT_ROWS(btr, 0xb3, 6, OP_LOCK),
+    BT_ROWS(bt, 0xa3, 4, 0),
+    BT_ROWS(bts, 0xab, 5, OP_LOCK),
+    BT_ROWS(btr, 0xb3, 6, OP_LOCK),
     BT_ROWS(btc, 0xbb, 7, OP_LOCK),
     R0("bsf", 0xbc, OPS(OPD_Gv, OPD_Ev), FL_BS, OP_READ_DST, F1(bsf), 0),
     R0("bsr", 0xbd, OPS(OPD_Gv, OPD_Ev), FL_BS, OP_READ_DST, F1(bsr), 0),
-    ROW_("popcnt", MAP_0F, 0xb8, PFX_F3, R_ANY, R_ANY, MOD_ANY, OPS(OPD_Gv, OPD_Ev), FEAT_POPCNT, FL(0, FLB_ALL, 0), 0,
-         F1(popcnt), 0),
-    ROW_("crc32", MAP_0F38, 0xf0, PFX_F2, R_ANY, R_ANY, MOD_ANY, OPS(OPD_Gd, OPD_Eb), FEAT_SSE42, FL_NONE,
-         OP_BYTE | OP_READ_DST, F1(crc32), 0),
-    ROW_("crc32", MAP_0F38, 0xf1, PFX_F2, R_ANY, R_ANY, MOD_ANY, OPS(OPD_Gd, OPD_Ev), FEAT_SSE42, FL_NONE, OP_READ_DST,
-         F1(crc32), 0),
-    R0("cmpxchg", 0xb0, OPS(OPD_Eb, OPD_Gb), FL_ADD, OP_BYTE | OP_LOCK | OP_READ_DST, F1(cmpxchg), 0),
+    ROW_("popcnt", MAP_0F, 0xb8, PFX_F3, R_ANY, R_ANY, MOD_ANY, OPS(OPD_Gv, OPD_Ev), FEAT_POPCNT,
+         FL(0, FLB_ALL, 0), 0, F1(popcnt), 0),
+    ROW_("crc32", MAP_0F38, 0xf0, PFX_F2, R_ANY, R_ANY, MOD_ANY, OPS(OPD_Gd, OPD_Eb), FEAT_SSE42,
+         FL_NONE, OP_BYTE | OP_READ_DST, F1(crc32), 0),
+    ROW_("crc32", MAP_0F38, 0xf1, PFX_F2, R_ANY, R_ANY, MOD_ANY, OPS(OPD_Gd, OPD_Ev), FEAT_SSE42,
+         FL_NONE, OP_READ_DST, F1(crc32), 0),
+    R0("cmpxchg", 0xb0, OPS(OPD_Eb, OPD_Gb), FL_ADD, OP_BYTE | OP_LOCK | OP_READ_DST, F1(cmpxchg),
+       0),
     R0("cmpxchg", 0xb1, OPS(OPD_Ev, OPD_Gv), FL_ADD, OP_LOCK | OP_READ_DST, F1(cmpxchg), 0),
     R0("xadd", 0xc0, OPS(OPD_Eb, OPD_Gb), FL_ADD, OP_BYTE | OP_LOCK | OP_READ_DST, F1(xadd), 0),
     R0("xadd", 0xc1, OPS(OPD_Ev, OPD_Gv), FL_ADD, OP_LOCK | OP_READ_DST, F1(xadd), 0),
-    ROW_("cmpxchg16b", MAP_0F, 0xc7, PFX_ANY, 1, R_ANY, MOD_MEM, OPS(OPD_M), FEAT_CX16, FL(0, FLB_Z, 0),
-         OP_LOCK | OP_READ_DST | OP_W1, F1(cmpxchg8b), 0),
-    ROW_("cmpxchg8b", MAP_0F, 0xc7, PFX_ANY, 1, R_ANY, MOD_MEM, OPS(OPD_M), FEAT_CX8, FL(0, FLB_Z, 0),
-         OP_LOCK | OP_READ_DST | OP_W0, F1(cmpxchg8b), 0),
+    ROW_("cmpxchg16b", MAP_0F, 0xc7, PFX_ANY, 1, R_ANY, MOD_MEM, OPS(OPD_M), FEAT_CX16,
+         FL(0, FLB_Z, 0), OP_LOCK | OP_READ_DST | OP_W1, F1(cmpxchg8b), 0),
+    ROW_("cmpxchg8b", MAP_0F, 0xc7, PFX_ANY, 1, R_ANY, MOD_MEM, OPS(OPD_M), FEAT_CX8,
+         FL(0, FLB_Z, 0), OP_LOCK | OP_READ_DST | OP_W0, F1(cmpxchg8b), 0),
     R1("daa", 0x27, OPS(OPD_NONE), FL(FLB_C | FLB_A, FLB_ALL & ~FLB_O, FLB_O), OP_NO64, F1(daa), 0),
     R1("das", 0x2f, OPS(OPD_NONE), FL(FLB_C | FLB_A, FLB_ALL & ~FLB_O, FLB_O), OP_NO64, F1(das), 0),
-    R1("aaa", 0x37, OPS(OPD_NONE), FL(FLB_A, FLB_A | FLB_C, FLB_O | FLB_S | FLB_Z | FLB_P), OP_NO64, F1(aaa), 0),
-    R1("aas", 0x3f, OPS(OPD_NONE), FL(FLB_A, FLB_A | FLB_C, FLB_O | FLB_S | FLB_Z | FLB_P), OP_NO64, F1(aas), 0),
-    R1("aam", 0xd4, OPS(OPD_Ib), FL(0, FLB_S | FLB_Z | FLB_P, FLB_O | FLB_A | FLB_C), OP_NO64, F1(aam), 0),
-    R1("aad", 0xd5, OPS(OPD_Ib), FL(0, FLB_S | FLB_Z | FLB_P, FLB_O | FLB_A | FLB_C), OP_NO64, F1(aad), 0),
+    R1("aaa", 0x37, OPS(OPD_NONE), FL(FLB_A, FLB_A | FLB_C, FLB_O | FLB_S | FLB_Z | FLB_P), OP_NO64,
+       F1(aaa), 0),
+    R1("aas", 0x3f, OPS(OPD_NONE), FL(FLB_A, FLB_A | FLB_C, FLB_O | FLB_S | FLB_Z | FLB_P), OP_NO64,
+       F1(aas), 0),
+    R1("aam", 0xd4, OPS(OPD_Ib), FL(0, FLB_S | FLB_Z | FLB_P, FLB_O | FLB_A | FLB_C), OP_NO64,
+       F1(aam), 0),
+    R1("aad", 0xd5, OPS(OPD_Ib), FL(0, FLB_S | FLB_Z | FLB_P, FLB_O | FLB_A | FLB_C), OP_NO64,
+       F1(aad), 0),
 };
 TABLE(opcodes_arith, rows);

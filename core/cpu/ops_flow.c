@@ -1,7 +1,7 @@
 /*
- * Far control transfers, software interrupts, flag instructions, segment register moves, programmed I/O, fences:
- * what touches more than registers and data. The work itself is in far.c, seg.c and exc.c; here is the
- * instruction's side: operands, privilege, and how the block ends.
+ * Far control transfers, software interrupts, flag instructions, segment register moves, programmed
+ * I/O, fences: what touches more than registers and data. The work itself is in far.c, seg.c and
+ * exc.c; here is the instruction's side: operands, privilege, and how the block ends.
  */
 #include "cpu/ops.h"
 
@@ -65,11 +65,36 @@ OP(salc) /* undocumented: AL = CF ? FF : 0 */
     SET8(c, 0, flag_cf(c) ? 0xff : 0);
     return EXEC_NEXT;
 }
-OP(clc) { (void)i; flags_set_cf_of(c, false, flag_of(c)); return EXEC_NEXT; }
-OP(stc) { (void)i; flags_set_cf_of(c, true, flag_of(c)); return EXEC_NEXT; }
-OP(cmc) { (void)i; flags_set_cf_of(c, !flag_cf(c), flag_of(c)); return EXEC_NEXT; }
-OP(cld) { (void)i; c->rflags &= ~FL_DF; return EXEC_NEXT; }
-OP(std) { (void)i; c->rflags |= FL_DF; return EXEC_NEXT; }
+OP(clc)
+{
+    (void)i;
+    flags_set_cf_of(c, false, flag_of(c));
+    return EXEC_NEXT;
+}
+OP(stc)
+{
+    (void)i;
+    flags_set_cf_of(c, true, flag_of(c));
+    return EXEC_NEXT;
+}
+OP(cmc)
+{
+    (void)i;
+    flags_set_cf_of(c, !flag_cf(c), flag_of(c));
+    return EXEC_NEXT;
+}
+OP(cld)
+{
+    (void)i;
+    c->rflags &= ~FL_DF;
+    return EXEC_NEXT;
+}
+OP(std)
+{
+    (void)i;
+    c->rflags |= FL_DF;
+    return EXEC_NEXT;
+}
 
 OP(cli)
 {
@@ -94,13 +119,15 @@ OP(sti)
 
 OP(jmp_far_I)
 {
-    return far_jump(c, (uint16_t)i->imm, (uint32_t)i->disp & (i->osz == 1 ? 0xffffu : ~0u), i->osz, cpu_next_rip(c, i))
+    return far_jump(c, (uint16_t)i->imm, (uint32_t)i->disp & (i->osz == 1 ? 0xffffu : ~0u), i->osz,
+                    cpu_next_rip(c, i))
                ? EXEC_JUMP
                : EXEC_FAULT;
 }
 OP(call_far_I)
 {
-    return far_call(c, (uint16_t)i->imm, (uint32_t)i->disp & (i->osz == 1 ? 0xffffu : ~0u), i->osz, cpu_next_rip(c, i))
+    return far_call(c, (uint16_t)i->imm, (uint32_t)i->disp & (i->osz == 1 ? 0xffffu : ~0u), i->osz,
+                    cpu_next_rip(c, i))
                ? EXEC_JUMP
                : EXEC_FAULT;
 }
@@ -140,7 +167,8 @@ OP(iret)
     return far_iret(c, i->osz) ? EXEC_JUMP : EXEC_FAULT;
 }
 
-/* Software interrupts push the address of the next instruction. exc_interrupt() reads it from c->rip. */
+/* Software interrupts push the address of the next instruction. exc_interrupt() reads it from
+ * c->rip. */
 static enum exec software_interrupt(struct cpu *c, const struct insn *i, int vector, int kind)
 {
     c->rip = cpu_next_rip(c, i);
@@ -152,8 +180,14 @@ OP(int_n)
         return fault(c, EXC_GP, 0);
     return software_interrupt(c, i, (uint8_t)i->imm, INT_SOFTWARE);
 }
-OP(int3) { return software_interrupt(c, i, EXC_BP, INT_SOFTWARE); }
-OP(int1) { return software_interrupt(c, i, EXC_DB, INT_PRIVILEGED_SOFTWARE); }
+OP(int3)
+{
+    return software_interrupt(c, i, EXC_BP, INT_SOFTWARE);
+}
+OP(int1)
+{
+    return software_interrupt(c, i, EXC_DB, INT_PRIVILEGED_SOFTWARE);
+}
 OP(into)
 {
     return flag_of(c) ? software_interrupt(c, i, EXC_OF, INT_SOFTWARE) : EXEC_NEXT;
@@ -201,7 +235,8 @@ OP(mov_SE)
 }
 static enum exec push_segment(struct cpu *c, const struct insn *i, unsigned seg)
 {
-    /* A 32-bit push of a segment register writes 16 bits (Intel since the P6); the stack pointer moves by 4. */
+    /* A 32-bit push of a segment register writes 16 bits (Intel since the P6); the stack pointer
+     * moves by 4. */
     if (i->osz == 2) {
         uint64_t sp = (c->gpr[RSP] - 4) & c->sp_mask;
         if (!mem_st16(c, SEG_SS, sp, c->seg[seg].sel))
@@ -226,15 +261,24 @@ static enum exec pop_segment(struct cpu *c, const struct insn *i, unsigned seg)
         c->gpr[RSP] = sp & sp_mask;
     return after_segment_load(c, seg);
 }
-#define DEF_SEG_STACK(name, seg)                                                                         \
-    OP(push_##name) { return push_segment(c, i, seg); }                                                  \
-    OP(pop_##name) { return pop_segment(c, i, seg); }
+#define DEF_SEG_STACK(name, seg)                                                                   \
+    OP(push_##name)                                                                                \
+    {                                                                                              \
+        return push_segment(c, i, seg);                                                            \
+    }                                                                                              \
+    OP(pop_##name)                                                                                 \
+    {                                                                                              \
+        return pop_segment(c, i, seg);                                                             \
+    }
 DEF_SEG_STACK(es, SEG_ES)
 DEF_SEG_STACK(ss, SEG_SS)
 DEF_SEG_STACK(ds, SEG_DS)
 DEF_SEG_STACK(fs, SEG_FS)
 DEF_SEG_STACK(gs, SEG_GS)
-OP(push_cs) { return push_segment(c, i, SEG_CS); }
+OP(push_cs)
+{
+    return push_segment(c, i, SEG_CS);
+}
 
 static enum exec load_far_segment(struct cpu *c, const struct insn *i, unsigned seg)
 {
@@ -245,13 +289,29 @@ static enum exec load_far_segment(struct cpu *c, const struct insn *i, unsigned 
     reg_set(c, i->r, i->osz, off);
     return EXEC_STOP;
 }
-OP(les) { return load_far_segment(c, i, SEG_ES); }
-OP(lds) { return load_far_segment(c, i, SEG_DS); }
-OP(lss) { return load_far_segment(c, i, SEG_SS); }
-OP(lfs) { return load_far_segment(c, i, SEG_FS); }
-OP(lgs) { return load_far_segment(c, i, SEG_GS); }
+OP(les)
+{
+    return load_far_segment(c, i, SEG_ES);
+}
+OP(lds)
+{
+    return load_far_segment(c, i, SEG_DS);
+}
+OP(lss)
+{
+    return load_far_segment(c, i, SEG_SS);
+}
+OP(lfs)
+{
+    return load_far_segment(c, i, SEG_FS);
+}
+OP(lgs)
+{
+    return load_far_segment(c, i, SEG_GS);
+}
 
-/* ---- programmed I/O: a port access may raise interrupts, move memory, stop the machine: look up afterwards ---- */
+/* ---- programmed I/O: a port access may raise interrupts, move memory, stop the machine: look up
+ * afterwards ---- */
 
 static enum exec port_in(struct cpu *c, const struct insn *i, uint16_t port)
 {
@@ -267,21 +327,40 @@ static enum exec port_out(struct cpu *c, const struct insn *i, uint16_t port)
     mem_write(c->io, port, reg_get(c, RAX, i->osz), 1u << i->osz);
     return EXEC_STOP;
 }
-OP(in_I) { return port_in(c, i, (uint8_t)i->imm); }
-OP(in_DX) { return port_in(c, i, (uint16_t)c->gpr[RDX]); }
-OP(out_I) { return port_out(c, i, (uint8_t)i->imm); }
-OP(out_DX) { return port_out(c, i, (uint16_t)c->gpr[RDX]); }
+OP(in_I)
+{
+    return port_in(c, i, (uint8_t)i->imm);
+}
+OP(in_DX)
+{
+    return port_in(c, i, (uint16_t)c->gpr[RDX]);
+}
+OP(out_I)
+{
+    return port_out(c, i, (uint8_t)i->imm);
+}
+OP(out_DX)
+{
+    return port_out(c, i, (uint16_t)c->gpr[RDX]);
+}
 
-OP(fence) { (void)c; (void)i; return EXEC_NEXT; }
+OP(fence)
+{
+    (void)c;
+    (void)i;
+    return EXEC_NEXT;
+}
 OP(clflush) /* faults like a byte read */
 {
     uint8_t v;
     return mem_ld8(c, i->seg, insn_ea(c, i), &v) ? EXEC_NEXT : EXEC_FAULT;
 }
 
-#define NF OP_NOFUZZ
+#define NF     OP_NOFUZZ
 #define FL1(w) FL(0, w, 0)
-#define SEG_MEM(nm, mp, by, flg) ROW_(#nm, mp, by, PFX_ANY, R_ANY, R_ANY, MOD_MEM, OPS(OPD_Gv, OPD_Mp), FEAT_NONE, FL_NONE, NF | OP_END | flg, F1(nm), 0)
+#define SEG_MEM(nm, mp, by, flg)                                                                   \
+    ROW_(#nm, mp, by, PFX_ANY, R_ANY, R_ANY, MOD_MEM, OPS(OPD_Gv, OPD_Mp), FEAT_NONE, FL_NONE,     \
+         NF | OP_END | flg, F1(nm), 0)
 
 static const struct opcode rows[] = {
     R1("push", 0x06, OPS(OPD_NONE), FL_NONE, OP_NO64 | NF, F1(push_es), 0),
@@ -295,8 +374,8 @@ static const struct opcode rows[] = {
     R0("pop", 0xa1, OPS(OPD_NONE), FL_NONE, OP_DEF64 | OP_END | NF, F1(pop_fs), 0),
     R0("push", 0xa8, OPS(OPD_NONE), FL_NONE, OP_DEF64 | NF, F1(push_gs), 0),
     R0("pop", 0xa9, OPS(OPD_NONE), FL_NONE, OP_DEF64 | OP_END | NF, F1(pop_gs), 0),
-    ROW_("bound", MAP_1B, 0x62, PFX_ANY, R_ANY, R_ANY, MOD_MEM, OPS(OPD_Gv, OPD_M), FEAT_NONE, FL_NONE, OP_NO64 | NF,
-         F1(bound), 0),
+    ROW_("bound", MAP_1B, 0x62, PFX_ANY, R_ANY, R_ANY, MOD_MEM, OPS(OPD_Gv, OPD_M), FEAT_NONE,
+         FL_NONE, OP_NO64 | NF, F1(bound), 0),
     R1("mov", 0x8c, OPS(OPD_Ew_Rv, OPD_Sw), FL_NONE, NF, F1(mov_ES), 0),
     R1("mov", 0x8e, OPS(OPD_Sw, OPD_Ew), FL_NONE, OP_END | NF, F1(mov_SE), 0),
     R1("call", 0x9a, OPS(OPD_Ap), FL_NONE, OP_NO64 | OP_END | NF, F1(call_far_I), 0),
@@ -304,12 +383,15 @@ static const struct opcode rows[] = {
     R1("popf", 0x9d, OPS(OPD_NONE), FL1(FLB_ALL), OP_DEF64 | OP_END | NF, F1(popf), 0),
     R1("sahf", 0x9e, OPS(OPD_NONE), FL1(FLB_ALL & ~FLB_O), OP_NO64, F1(sahf), 0),
     R1("lahf", 0x9f, OPS(OPD_NONE), FL(FLB_ALL & ~FLB_O, 0, 0), OP_NO64, F1(lahf), 0),
-    ROW_("sahf", MAP_1B, 0x9e, PFX_ANY, R_ANY, R_ANY, MOD_ANY, OPS(OPD_NONE), FEAT_LAHF64, FL1(FLB_ALL & ~FLB_O), OP_ONLY64,
-         F1(sahf), 0),
-    ROW_("lahf", MAP_1B, 0x9f, PFX_ANY, R_ANY, R_ANY, MOD_ANY, OPS(OPD_NONE), FEAT_LAHF64, FL(FLB_ALL & ~FLB_O, 0, 0),
-         OP_ONLY64, F1(lahf), 0),
-    SEG_MEM(les, MAP_1B, 0xc4, OP_NO64), SEG_MEM(lds, MAP_1B, 0xc5, OP_NO64),
-    SEG_MEM(lss, MAP_0F, 0xb2, 0), SEG_MEM(lfs, MAP_0F, 0xb4, 0), SEG_MEM(lgs, MAP_0F, 0xb5, 0),
+    ROW_("sahf", MAP_1B, 0x9e, PFX_ANY, R_ANY, R_ANY, MOD_ANY, OPS(OPD_NONE), FEAT_LAHF64,
+         FL1(FLB_ALL & ~FLB_O), OP_ONLY64, F1(sahf), 0),
+    ROW_("lahf", MAP_1B, 0x9f, PFX_ANY, R_ANY, R_ANY, MOD_ANY, OPS(OPD_NONE), FEAT_LAHF64,
+         FL(FLB_ALL & ~FLB_O, 0, 0), OP_ONLY64, F1(lahf), 0),
+    SEG_MEM(les, MAP_1B, 0xc4, OP_NO64),
+    SEG_MEM(lds, MAP_1B, 0xc5, OP_NO64),
+    SEG_MEM(lss, MAP_0F, 0xb2, 0),
+    SEG_MEM(lfs, MAP_0F, 0xb4, 0),
+    SEG_MEM(lgs, MAP_0F, 0xb5, 0),
     R1("retf", 0xca, OPS(OPD_Iw), FL_NONE, OP_END | NF, F1(ret_far), 0),
     R1("retf", 0xcb, OPS(OPD_NONE), FL_NONE, OP_END | NF, F1(ret_far), 0),
     R1("int3", 0xcc, OPS(OPD_NONE), FL_NONE, OP_END | NF, F1(int3), 0),
@@ -334,11 +416,17 @@ static const struct opcode rows[] = {
     R1("sti", 0xfb, OPS(OPD_NONE), FL_NONE, OP_END | NF, F1(sti), 0),
     R1("cld", 0xfc, OPS(OPD_NONE), FL_NONE, 0, F1(cld), 0),
     R1("std", 0xfd, OPS(OPD_NONE), FL_NONE, 0, F1(std), 0),
-    ROW_("call", MAP_1B, 0xff, PFX_ANY, 3, R_ANY, MOD_MEM, OPS(OPD_Mp), FEAT_NONE, FL_NONE, OP_END | NF, F1(call_far_M), 0),
-    ROW_("jmp", MAP_1B, 0xff, PFX_ANY, 5, R_ANY, MOD_MEM, OPS(OPD_Mp), FEAT_NONE, FL_NONE, OP_END | NF, F1(jmp_far_M), 0),
-    ROW_("lfence", MAP_0F, 0xae, PFX_NP, 5, R_ANY, MOD_REG, OPS(OPD_NONE), FEAT_SSE2, FL_NONE, 0, F1(fence), 0),
-    ROW_("mfence", MAP_0F, 0xae, PFX_NP, 6, R_ANY, MOD_REG, OPS(OPD_NONE), FEAT_SSE2, FL_NONE, 0, F1(fence), 0),
-    ROW_("sfence", MAP_0F, 0xae, PFX_NP, 7, R_ANY, MOD_REG, OPS(OPD_NONE), FEAT_SSE, FL_NONE, 0, F1(fence), 0),
-    ROW_("clflush", MAP_0F, 0xae, PFX_NP, 7, R_ANY, MOD_MEM, OPS(OPD_Mb), FEAT_CLFLUSH, FL_NONE, 0, F1(clflush), 0),
+    ROW_("call", MAP_1B, 0xff, PFX_ANY, 3, R_ANY, MOD_MEM, OPS(OPD_Mp), FEAT_NONE, FL_NONE,
+         OP_END | NF, F1(call_far_M), 0),
+    ROW_("jmp", MAP_1B, 0xff, PFX_ANY, 5, R_ANY, MOD_MEM, OPS(OPD_Mp), FEAT_NONE, FL_NONE,
+         OP_END | NF, F1(jmp_far_M), 0),
+    ROW_("lfence", MAP_0F, 0xae, PFX_NP, 5, R_ANY, MOD_REG, OPS(OPD_NONE), FEAT_SSE2, FL_NONE, 0,
+         F1(fence), 0),
+    ROW_("mfence", MAP_0F, 0xae, PFX_NP, 6, R_ANY, MOD_REG, OPS(OPD_NONE), FEAT_SSE2, FL_NONE, 0,
+         F1(fence), 0),
+    ROW_("sfence", MAP_0F, 0xae, PFX_NP, 7, R_ANY, MOD_REG, OPS(OPD_NONE), FEAT_SSE, FL_NONE, 0,
+         F1(fence), 0),
+    ROW_("clflush", MAP_0F, 0xae, PFX_NP, 7, R_ANY, MOD_MEM, OPS(OPD_Mb), FEAT_CLFLUSH, FL_NONE, 0,
+         F1(clflush), 0),
 };
 TABLE(opcodes_flow, rows);

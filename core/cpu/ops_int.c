@@ -1,18 +1,21 @@
 /*
- * Integer instructions, first part: arithmetic and logic with two operands, moves, stack, near branches. The
- * handlers that matter for speed are in ops_hot.h; here are their tables of addresses, the rest of the group and the
- * opcode rows (SDM vol. 2, appendix A).
+ * Integer instructions, first part: arithmetic and logic with two operands, moves, stack, near
+ * branches. The handlers that matter for speed are in ops_hot.h; here are their tables of
+ * addresses, the rest of the group and the opcode rows (SDM vol. 2, appendix A).
  */
 #include "cpu/ops_hot.h"
 
-#define FNS_SZRM(n)                                                                                      \
-    static insn_fn *const t_##n[8] = { x_##n##_8R,  x_##n##_8M,  x_##n##_16R, x_##n##_16M,               \
+#define FNS_SZRM(n)                                                                                \
+    static insn_fn *const t_##n[8] = { x_##n##_8R,  x_##n##_8M,  x_##n##_16R, x_##n##_16M,         \
                                        x_##n##_32R, x_##n##_32M, x_##n##_64R, x_##n##_64M }
-#define FNS_WRM(n)                                                                                       \
-    static insn_fn *const t_##n[8] = { NULL, NULL, x_##n##_16R, x_##n##_16M, x_##n##_32R, x_##n##_32M,    \
-                                       x_##n##_64R, x_##n##_64M }
+#define FNS_WRM(n)                                                                                 \
+    static insn_fn *const t_##n[8] = { NULL,        NULL,        x_##n##_16R, x_##n##_16M,         \
+                                       x_##n##_32R, x_##n##_32M, x_##n##_64R, x_##n##_64M }
 #define FNS_W(n) static insn_fn *const t_##n[4] = { NULL, x_##n##_16, x_##n##_32, x_##n##_64 }
-#define FNS_ALU(op) FNS_SZRM(op##_EG); FNS_SZRM(op##_GE); FNS_SZRM(op##_EI)
+#define FNS_ALU(op)                                                                                \
+    FNS_SZRM(op##_EG);                                                                             \
+    FNS_SZRM(op##_GE);                                                                             \
+    FNS_SZRM(op##_EI)
 
 FNS_ALU(add);
 FNS_ALU(or);
@@ -80,7 +83,8 @@ OP(pusha)
     for (int k = 0; k < 8; k++) {
         uint64_t la;
         sp = (sp - bytes) & c->sp_mask;
-        if (!mem_linear(c, SEG_SS, sp, bytes, ACCESS_WRITE, &la) || !mem_probe_write(c, SEG_SS, la, bytes))
+        if (!mem_linear(c, SEG_SS, sp, bytes, ACCESS_WRITE, &la) ||
+            !mem_probe_write(c, SEG_SS, la, bytes))
             return EXEC_FAULT;
     }
     for (int k = 0; k < 8; k++)
@@ -105,7 +109,8 @@ OP(popa)
     return EXEC_NEXT;
 }
 
-/* ENTER (SDM vol. 2): copies up to 31 frame pointers. RBP and RSP change only once everything is written. */
+/* ENTER (SDM vol. 2): copies up to 31 frame pointers. RBP and RSP change only once everything is
+ * written. */
 OP(enter)
 {
     unsigned bytes = 1u << i->osz, level = ((uint32_t)i->imm >> 16) & 31;
@@ -137,7 +142,8 @@ OP(xchg_EG)
 {
     struct rmw m;
     uint64_t v;
-    if (!rm_rmw_get(c, i, i->osz, &m, &v) || !rm_rmw_set(c, i, i->osz, &m, reg_get(c, i->r, i->osz)))
+    if (!rm_rmw_get(c, i, i->osz, &m, &v) ||
+        !rm_rmw_set(c, i, i->osz, &m, reg_get(c, i->r, i->osz)))
         return EXEC_FAULT;
     reg_set(c, i->r, i->osz, v);
     return EXEC_NEXT;
@@ -205,7 +211,9 @@ OP(bswap)
 
 static uint64_t byte_swap(uint64_t v, unsigned osz)
 {
-    return osz == 1 ? __builtin_bswap16((uint16_t)v) : osz == 2 ? __builtin_bswap32((uint32_t)v) : __builtin_bswap64(v);
+    return osz == 1   ? __builtin_bswap16((uint16_t)v)
+           : osz == 2 ? __builtin_bswap32((uint32_t)v)
+                      : __builtin_bswap64(v);
 }
 OP(movbe_GM)
 {
@@ -217,12 +225,15 @@ OP(movbe_GM)
 }
 OP(movbe_MG)
 {
-    return mem_st(c, i->seg, insn_ea(c, i), i->osz, byte_swap(reg_get(c, i->r, i->osz), i->osz)) ? EXEC_NEXT : EXEC_FAULT;
+    return mem_st(c, i->seg, insn_ea(c, i), i->osz, byte_swap(reg_get(c, i->r, i->osz), i->osz))
+               ? EXEC_NEXT
+               : EXEC_FAULT;
 }
 
 OP(movnti)
 {
-    return mem_st(c, i->seg, insn_ea(c, i), i->osz == 3 ? 3 : 2, c->gpr[i->r]) ? EXEC_NEXT : EXEC_FAULT;
+    return mem_st(c, i->seg, insn_ea(c, i), i->osz == 3 ? 3 : 2, c->gpr[i->r]) ? EXEC_NEXT
+                                                                               : EXEC_FAULT;
 }
 
 /* Conditional loops: RCX of the address size. */
@@ -268,43 +279,62 @@ OP(jcxz)
 #define B   OP_BYTE
 #define RM8 OP_SIZED_RM
 #define NF  OP_NOFUZZ
-#define ALU_ROWS(op, by, rg, fl, lk, rd)                                                                 \
-    R1(#op, by + 0, OPS(OPD_Eb, OPD_Gb), fl, B | RM8 | lk | rd, FT(op##_EG), H_##op##_EG_8R),            \
-    R1(#op, by + 1, OPS(OPD_Ev, OPD_Gv), fl, RM8 | lk | rd, FT(op##_EG), H_##op##_EG_8R),                \
-    R1(#op, by + 2, OPS(OPD_Gb, OPD_Eb), fl, B | RM8 | rd, FT(op##_GE), H_##op##_GE_8R),                 \
-    R1(#op, by + 3, OPS(OPD_Gv, OPD_Ev), fl, RM8 | rd, FT(op##_GE), H_##op##_GE_8R),                     \
-    R1(#op, by + 4, OPS(OPD_AL, OPD_Ib), fl, B | RM8 | rd, FT(op##_EI), H_##op##_EI_8R),                 \
-    R1(#op, by + 5, OPS(OPD_rAX, OPD_Iz), fl, RM8 | rd, FT(op##_EI), H_##op##_EI_8R),                    \
-    R1x(#op, 0x80, rg, OPS(OPD_Eb, OPD_Ib), fl, B | RM8 | lk | rd, FT(op##_EI), H_##op##_EI_8R),         \
-    R1x(#op, 0x81, rg, OPS(OPD_Ev, OPD_Iz), fl, RM8 | lk | rd, FT(op##_EI), H_##op##_EI_8R),             \
-    R1x(#op, 0x82, rg, OPS(OPD_Eb, OPD_Ib), fl, B | RM8 | lk | rd | OP_NO64, FT(op##_EI), H_##op##_EI_8R), \
-    R1x(#op, 0x83, rg, OPS(OPD_Ev, OPD_Ibs), fl, RM8 | lk | rd, FT(op##_EI), H_##op##_EI_8R)
-#define SHIFT_ROWS(nm, op, rg)                                                                           \
-    R1x(nm, 0xc0, rg, OPS(OPD_Eb, OPD_Ib), FL_SHIFT, B | RM8 | OP_READ_DST, FT(op##_EI), H_##op##_EI_8R),   \
-    R1x(nm, 0xc1, rg, OPS(OPD_Ev, OPD_Ib), FL_SHIFT, RM8 | OP_READ_DST, FT(op##_EI), H_##op##_EI_8R),       \
-    R1x(nm, 0xd0, rg, OPS(OPD_Eb, OPD_I1), FL_LOGIC, B | RM8 | OP_READ_DST, FT(op##_EI), H_##op##_EI_8R),   \
-    R1x(nm, 0xd1, rg, OPS(OPD_Ev, OPD_I1), FL_LOGIC, RM8 | OP_READ_DST, FT(op##_EI), H_##op##_EI_8R),       \
-    R1x(nm, 0xd2, rg, OPS(OPD_Eb, OPD_CL), FL_SHIFT, B | RM8 | OP_READ_DST, FT(op##_ECL), H_##op##_ECL_8R), \
-    R1x(nm, 0xd3, rg, OPS(OPD_Ev, OPD_CL), FL_SHIFT, RM8 | OP_READ_DST, FT(op##_ECL), H_##op##_ECL_8R)
-/* OF is undefined for counts above 1, CF for counts above the operand size, and a count of 0 keeps all: the flags
- * are read as well as written. */
+#define ALU_ROWS(op, by, rg, fl, lk, rd)                                                           \
+    R1(#op, by + 0, OPS(OPD_Eb, OPD_Gb), fl, B | RM8 | lk | rd, FT(op##_EG), H_##op##_EG_8R),      \
+        R1(#op, by + 1, OPS(OPD_Ev, OPD_Gv), fl, RM8 | lk | rd, FT(op##_EG), H_##op##_EG_8R),      \
+        R1(#op, by + 2, OPS(OPD_Gb, OPD_Eb), fl, B | RM8 | rd, FT(op##_GE), H_##op##_GE_8R),       \
+        R1(#op, by + 3, OPS(OPD_Gv, OPD_Ev), fl, RM8 | rd, FT(op##_GE), H_##op##_GE_8R),           \
+        R1(#op, by + 4, OPS(OPD_AL, OPD_Ib), fl, B | RM8 | rd, FT(op##_EI), H_##op##_EI_8R),       \
+        R1(#op, by + 5, OPS(OPD_rAX, OPD_Iz), fl, RM8 | rd, FT(op##_EI), H_##op##_EI_8R),          \
+        R1x(#op, 0x80, rg, OPS(OPD_Eb, OPD_Ib), fl, B | RM8 | lk | rd, FT(op##_EI),                \
+            H_##op##_EI_8R),                                                                       \
+        R1x(#op, 0x81, rg, OPS(OPD_Ev, OPD_Iz), fl, RM8 | lk | rd, FT(op##_EI), H_##op##_EI_8R),   \
+        R1x(#op, 0x82, rg, OPS(OPD_Eb, OPD_Ib), fl, B | RM8 | lk | rd | OP_NO64, FT(op##_EI),      \
+            H_##op##_EI_8R),                                                                       \
+        R1x(#op, 0x83, rg, OPS(OPD_Ev, OPD_Ibs), fl, RM8 | lk | rd, FT(op##_EI), H_##op##_EI_8R)
+#define SHIFT_ROWS(nm, op, rg)                                                                     \
+    R1x(nm, 0xc0, rg, OPS(OPD_Eb, OPD_Ib), FL_SHIFT, B | RM8 | OP_READ_DST, FT(op##_EI),           \
+        H_##op##_EI_8R),                                                                           \
+        R1x(nm, 0xc1, rg, OPS(OPD_Ev, OPD_Ib), FL_SHIFT, RM8 | OP_READ_DST, FT(op##_EI),           \
+            H_##op##_EI_8R),                                                                       \
+        R1x(nm, 0xd0, rg, OPS(OPD_Eb, OPD_I1), FL_LOGIC, B | RM8 | OP_READ_DST, FT(op##_EI),       \
+            H_##op##_EI_8R),                                                                       \
+        R1x(nm, 0xd1, rg, OPS(OPD_Ev, OPD_I1), FL_LOGIC, RM8 | OP_READ_DST, FT(op##_EI),           \
+            H_##op##_EI_8R),                                                                       \
+        R1x(nm, 0xd2, rg, OPS(OPD_Eb, OPD_CL), FL_SHIFT, B | RM8 | OP_READ_DST, FT(op##_ECL),      \
+            H_##op##_ECL_8R),                                                                      \
+        R1x(nm, 0xd3, rg, OPS(OPD_Ev, OPD_CL), FL_SHIFT, RM8 | OP_READ_DST, FT(op##_ECL),          \
+            H_##op##_ECL_8R)
+/* OF is undefined for counts above 1, CF for counts above the operand size, and a count of 0 keeps
+ * all: the flags are read as well as written. */
 #define FL_SHIFT FL(FLB_ALL, FLB_C | FLB_P | FLB_Z | FLB_S, FLB_A | FLB_O)
-#define JCC_ROW(nm, n, rd)                                                                               \
-    R1(#nm, 0x70 + n, OPS(OPD_Jb), FL(rd, 0, 0), OP_FORCE64 | OP_BRANCH | OP_END | NF, F1(nm), H_##nm),  \
-    R0(#nm, 0x80 + n, OPS(OPD_Jz), FL(rd, 0, 0), OP_FORCE64 | OP_BRANCH | OP_END | NF, F1(nm), H_##nm),  \
-    R0("set" #nm, 0x90 + n, OPS(OPD_Eb), FL(rd, 0, 0), B | OP_CC, F1(setcc), H_setcc),                   \
-    ROW_("cmov" #nm, MAP_0F, 0x40 + n, PFX_ANY, R_ANY, R_ANY, MOD_ANY, OPS(OPD_Gv, OPD_Ev), FEAT_CMOV,   \
-         FL(rd, 0, 0), RM8 | OP_CC | OP_READ_DST, FT(cmov), H_cmov_8R)
+#define JCC_ROW(nm, n, rd)                                                                         \
+    R1(#nm, 0x70 + n, OPS(OPD_Jb), FL(rd, 0, 0), OP_FORCE64 | OP_BRANCH | OP_END | NF, F1(nm),     \
+       H_##nm),                                                                                    \
+        R0(#nm, 0x80 + n, OPS(OPD_Jz), FL(rd, 0, 0), OP_FORCE64 | OP_BRANCH | OP_END | NF, F1(nm), \
+           H_##nm),                                                                                \
+        R0("set" #nm, 0x90 + n, OPS(OPD_Eb), FL(rd, 0, 0), B | OP_CC, F1(setcc), H_setcc),         \
+        ROW_("cmov" #nm, MAP_0F, 0x40 + n, PFX_ANY, R_ANY, R_ANY, MOD_ANY, OPS(OPD_Gv, OPD_Ev),    \
+             FEAT_CMOV, FL(rd, 0, 0), RM8 | OP_CC | OP_READ_DST, FT(cmov), H_cmov_8R)
 #define Z_ROWS(M_) M_(0) M_(1) M_(2) M_(3) M_(4) M_(5) M_(6) M_(7)
-#define INC_ROW(n) R1("inc", 0x40 + n, OPS(OPD_Zv), FL(FLB_C, FLB_ALL & ~FLB_C, 0), RM8 | OP_NO64 | OP_READ_DST, FT(inc_E), H_inc_E_8R),
-#define DEC_ROW(n) R1("dec", 0x48 + n, OPS(OPD_Zv), FL(FLB_C, FLB_ALL & ~FLB_C, 0), RM8 | OP_NO64 | OP_READ_DST, FT(dec_E), H_dec_E_8R),
-#define PUSH_ROW(n) R1("push", 0x50 + n, OPS(OPD_Zv), FL_NONE, OP_SIZED | OP_DEF64, FT(push_Z), H_push_Z_8),
-#define POP_ROW(n) R1("pop", 0x58 + n, OPS(OPD_Zv), FL_NONE, OP_SIZED | OP_DEF64, FT(pop_Z), H_pop_Z_8),
-#define XCHG_ROW(n) R1("xchg", 0x90 + n, OPS(OPD_Zv, OPD_rAX), FL_NONE, OP_READ_DST, F1(xchg_ZA), 0),
-#define MOVB_ROW(n) R1("mov", 0xb0 + n, OPS(OPD_Zb, OPD_Iv), FL_NONE, OP_SIZED | B, FT(mov_ZI), H_mov_ZI_8),
-#define MOVV_ROW(n) R1("mov", 0xb8 + n, OPS(OPD_Zv, OPD_Iv), FL_NONE, OP_SIZED, FT(mov_ZI), H_mov_ZI_8),
+#define INC_ROW(n)                                                                                 \
+    R1("inc", 0x40 + n, OPS(OPD_Zv), FL(FLB_C, FLB_ALL & ~FLB_C, 0), RM8 | OP_NO64 | OP_READ_DST,  \
+       FT(inc_E), H_inc_E_8R),
+#define DEC_ROW(n)                                                                                 \
+    R1("dec", 0x48 + n, OPS(OPD_Zv), FL(FLB_C, FLB_ALL & ~FLB_C, 0), RM8 | OP_NO64 | OP_READ_DST,  \
+       FT(dec_E), H_dec_E_8R),
+#define PUSH_ROW(n)                                                                                \
+    R1("push", 0x50 + n, OPS(OPD_Zv), FL_NONE, OP_SIZED | OP_DEF64, FT(push_Z), H_push_Z_8),
+#define POP_ROW(n)                                                                                 \
+    R1("pop", 0x58 + n, OPS(OPD_Zv), FL_NONE, OP_SIZED | OP_DEF64, FT(pop_Z), H_pop_Z_8),
+#define XCHG_ROW(n)                                                                                \
+    R1("xchg", 0x90 + n, OPS(OPD_Zv, OPD_rAX), FL_NONE, OP_READ_DST, F1(xchg_ZA), 0),
+#define MOVB_ROW(n)                                                                                \
+    R1("mov", 0xb0 + n, OPS(OPD_Zb, OPD_Iv), FL_NONE, OP_SIZED | B, FT(mov_ZI), H_mov_ZI_8),
+#define MOVV_ROW(n)                                                                                \
+    R1("mov", 0xb8 + n, OPS(OPD_Zv, OPD_Iv), FL_NONE, OP_SIZED, FT(mov_ZI), H_mov_ZI_8),
 #define BSWAP_ROW(n) R0("bswap", 0xc8 + n, OPS(OPD_Zv), FL_NONE, OP_READ_DST, F1(bswap), 0),
-#define NOP_ROW(n) R0("nop", 0x18 + n, OPS(OPD_Ev), FL_NONE, 0, F1(nop), H_nop),
+#define NOP_ROW(n)   R0("nop", 0x18 + n, OPS(OPD_Ev), FL_NONE, 0, F1(nop), H_nop),
 
 static const struct opcode rows[] = {
     ALU_ROWS(add, 0x00, 0, FL_ADD, OP_LOCK, OP_READ_DST),
@@ -316,21 +346,33 @@ static const struct opcode rows[] = {
     ALU_ROWS(xor, 0x30, 6, FL_LOGIC, OP_LOCK, OP_READ_DST),
     ALU_ROWS(cmp, 0x38, 7, FL_ADD, 0, OP_READ_DST),
     Z_ROWS(INC_ROW) Z_ROWS(DEC_ROW) Z_ROWS(PUSH_ROW) Z_ROWS(POP_ROW)
-    R1("pusha", 0x60, OPS(OPD_NONE), FL_NONE, OP_NO64 | NF, F1(pusha), 0),
+        R1("pusha", 0x60, OPS(OPD_NONE), FL_NONE, OP_NO64 | NF, F1(pusha), 0),
     R1("popa", 0x61, OPS(OPD_NONE), FL_NONE, OP_NO64 | NF, F1(popa), 0),
     R1("movsxd", 0x63, OPS(OPD_Gv, OPD_Ed), FL_NONE, RM8 | OP_ONLY64, FT(movsxd), H_movsxd_8R),
     R1("push", 0x68, OPS(OPD_Iz), FL_NONE, OP_DEF64, F1(push_I), H_push_I),
-    R1("imul", 0x69, OPS(OPD_Gv, OPD_Ev, OPD_Iz), FL(0, FLB_C | FLB_O, FLB_S | FLB_Z | FLB_A | FLB_P), RM8, FT(imul_GEI),
-       H_imul_GEI_8R),
+    R1("imul", 0x69, OPS(OPD_Gv, OPD_Ev, OPD_Iz),
+       FL(0, FLB_C | FLB_O, FLB_S | FLB_Z | FLB_A | FLB_P), RM8, FT(imul_GEI), H_imul_GEI_8R),
     R1("push", 0x6a, OPS(OPD_Ibs), FL_NONE, OP_DEF64, F1(push_I), H_push_I),
-    R1("imul", 0x6b, OPS(OPD_Gv, OPD_Ev, OPD_Ibs), FL(0, FLB_C | FLB_O, FLB_S | FLB_Z | FLB_A | FLB_P), RM8, FT(imul_GEI),
-       H_imul_GEI_8R),
-    JCC_ROW(jo, 0, FLB_O), JCC_ROW(jno, 1, FLB_O), JCC_ROW(jb, 2, FLB_C), JCC_ROW(jnb, 3, FLB_C),
-    JCC_ROW(jz, 4, FLB_Z), JCC_ROW(jnz, 5, FLB_Z), JCC_ROW(jbe, 6, FLB_C | FLB_Z), JCC_ROW(jnbe, 7, FLB_C | FLB_Z),
-    JCC_ROW(js, 8, FLB_S), JCC_ROW(jns, 9, FLB_S), JCC_ROW(jp, 10, FLB_P), JCC_ROW(jnp, 11, FLB_P),
-    JCC_ROW(jl, 12, FLB_S | FLB_O), JCC_ROW(jnl, 13, FLB_S | FLB_O), JCC_ROW(jle, 14, FLB_S | FLB_O | FLB_Z),
+    R1("imul", 0x6b, OPS(OPD_Gv, OPD_Ev, OPD_Ibs),
+       FL(0, FLB_C | FLB_O, FLB_S | FLB_Z | FLB_A | FLB_P), RM8, FT(imul_GEI), H_imul_GEI_8R),
+    JCC_ROW(jo, 0, FLB_O),
+    JCC_ROW(jno, 1, FLB_O),
+    JCC_ROW(jb, 2, FLB_C),
+    JCC_ROW(jnb, 3, FLB_C),
+    JCC_ROW(jz, 4, FLB_Z),
+    JCC_ROW(jnz, 5, FLB_Z),
+    JCC_ROW(jbe, 6, FLB_C | FLB_Z),
+    JCC_ROW(jnbe, 7, FLB_C | FLB_Z),
+    JCC_ROW(js, 8, FLB_S),
+    JCC_ROW(jns, 9, FLB_S),
+    JCC_ROW(jp, 10, FLB_P),
+    JCC_ROW(jnp, 11, FLB_P),
+    JCC_ROW(jl, 12, FLB_S | FLB_O),
+    JCC_ROW(jnl, 13, FLB_S | FLB_O),
+    JCC_ROW(jle, 14, FLB_S | FLB_O | FLB_Z),
     JCC_ROW(jnle, 15, FLB_S | FLB_O | FLB_Z),
-    R1("test", 0x84, OPS(OPD_Eb, OPD_Gb), FL_LOGIC, B | RM8 | OP_READ_DST, FT(test_EG), H_test_EG_8R),
+    R1("test", 0x84, OPS(OPD_Eb, OPD_Gb), FL_LOGIC, B | RM8 | OP_READ_DST, FT(test_EG),
+       H_test_EG_8R),
     R1("test", 0x85, OPS(OPD_Ev, OPD_Gv), FL_LOGIC, RM8 | OP_READ_DST, FT(test_EG), H_test_EG_8R),
     R1("xchg", 0x86, OPS(OPD_Eb, OPD_Gb), FL_NONE, B | OP_LOCK | OP_READ_DST, F1(xchg_EG), 0),
     R1("xchg", 0x87, OPS(OPD_Ev, OPD_Gv), FL_NONE, OP_LOCK | OP_READ_DST, F1(xchg_EG), 0),
@@ -338,21 +380,24 @@ static const struct opcode rows[] = {
     R1("mov", 0x89, OPS(OPD_Ev, OPD_Gv), FL_NONE, RM8, FT(mov_EG), H_mov_EG_8R),
     R1("mov", 0x8a, OPS(OPD_Gb, OPD_Eb), FL_NONE, B | RM8, FT(mov_GE), H_mov_GE_8R),
     R1("mov", 0x8b, OPS(OPD_Gv, OPD_Ev), FL_NONE, RM8, FT(mov_GE), H_mov_GE_8R),
-    ROW_("lea", MAP_1B, 0x8d, PFX_ANY, R_ANY, R_ANY, MOD_MEM, OPS(OPD_Gv, OPD_M), FEAT_NONE, FL_NONE, OP_SIZED, FT(lea),
-         H_lea_8),
+    ROW_("lea", MAP_1B, 0x8d, PFX_ANY, R_ANY, R_ANY, MOD_MEM, OPS(OPD_Gv, OPD_M), FEAT_NONE,
+         FL_NONE, OP_SIZED, FT(lea), H_lea_8),
     R1x("pop", 0x8f, 0, OPS(OPD_Ev), FL_NONE, OP_DEF64, F1(pop_E), 0),
-    ROW_("pause", MAP_1B, 0x90, PFX_F3, R_ANY, R_ANY, MOD_ANY, OPS(OPD_NONE), FEAT_NONE, FL_NONE, 0, F1(nop), H_nop),
-    Z_ROWS(XCHG_ROW)
-    R1("cbw", 0x98, OPS(OPD_NONE), FL_NONE, 0, F1(cbw), 0),
+    ROW_("pause", MAP_1B, 0x90, PFX_F3, R_ANY, R_ANY, MOD_ANY, OPS(OPD_NONE), FEAT_NONE, FL_NONE, 0,
+         F1(nop), H_nop),
+    Z_ROWS(XCHG_ROW) R1("cbw", 0x98, OPS(OPD_NONE), FL_NONE, 0, F1(cbw), 0),
     R1("cwd", 0x99, OPS(OPD_NONE), FL_NONE, 0, F1(cwd), 0),
     R1("mov", 0xa0, OPS(OPD_AL, OPD_Ob), FL_NONE, B | NF, F1(mov_AO), 0),
     R1("mov", 0xa1, OPS(OPD_rAX, OPD_Ov), FL_NONE, NF, F1(mov_AO), 0),
     R1("mov", 0xa2, OPS(OPD_Ob, OPD_AL), FL_NONE, B | NF, F1(mov_OA), 0),
     R1("mov", 0xa3, OPS(OPD_Ov, OPD_rAX), FL_NONE, NF, F1(mov_OA), 0),
-    R1("test", 0xa8, OPS(OPD_AL, OPD_Ib), FL_LOGIC, B | RM8 | OP_READ_DST, FT(test_EI), H_test_EI_8R),
+    R1("test", 0xa8, OPS(OPD_AL, OPD_Ib), FL_LOGIC, B | RM8 | OP_READ_DST, FT(test_EI),
+       H_test_EI_8R),
     R1("test", 0xa9, OPS(OPD_rAX, OPD_Iz), FL_LOGIC, RM8 | OP_READ_DST, FT(test_EI), H_test_EI_8R),
-    Z_ROWS(MOVB_ROW) Z_ROWS(MOVV_ROW)
-    SHIFT_ROWS("shl", shl, 4), SHIFT_ROWS("shr", shr, 5), SHIFT_ROWS("sal", shl, 6), SHIFT_ROWS("sar", sar, 7),
+    Z_ROWS(MOVB_ROW) Z_ROWS(MOVV_ROW) SHIFT_ROWS("shl", shl, 4),
+    SHIFT_ROWS("shr", shr, 5),
+    SHIFT_ROWS("sal", shl, 6),
+    SHIFT_ROWS("sar", sar, 7),
     R1("ret", 0xc2, OPS(OPD_Iw), FL_NONE, OP_FORCE64 | OP_END | NF, F1(ret), H_ret),
     R1("ret", 0xc3, OPS(OPD_NONE), FL_NONE, OP_FORCE64 | OP_END | NF, F1(ret), H_ret),
     R1x("mov", 0xc6, 0, OPS(OPD_Eb, OPD_Ib), FL_NONE, B | RM8, FT(mov_EI), H_mov_EI_8R),
@@ -360,43 +405,60 @@ static const struct opcode rows[] = {
     R1("enter", 0xc8, OPS(OPD_Ibw), FL_NONE, OP_DEF64, F1(enter), 0),
     R1("leave", 0xc9, OPS(OPD_NONE), FL_NONE, OP_DEF64 | NF, F1(leave), H_leave),
     R1("xlat", 0xd7, OPS(OPD_Xb), FL_NONE, B | NF, F1(xlat), 0),
-    R1("loopne", 0xe0, OPS(OPD_Jb), FL(FLB_Z, 0, 0), OP_FORCE64 | OP_BRANCH | OP_END | NF, F1(loopne), 0),
-    R1("loope", 0xe1, OPS(OPD_Jb), FL(FLB_Z, 0, 0), OP_FORCE64 | OP_BRANCH | OP_END | NF, F1(loope), 0),
+    R1("loopne", 0xe0, OPS(OPD_Jb), FL(FLB_Z, 0, 0), OP_FORCE64 | OP_BRANCH | OP_END | NF,
+       F1(loopne), 0),
+    R1("loope", 0xe1, OPS(OPD_Jb), FL(FLB_Z, 0, 0), OP_FORCE64 | OP_BRANCH | OP_END | NF, F1(loope),
+       0),
     R1("loop", 0xe2, OPS(OPD_Jb), FL_NONE, OP_FORCE64 | OP_BRANCH | OP_END | NF, F1(loop), 0),
     R1("jcxz", 0xe3, OPS(OPD_Jb), FL_NONE, OP_FORCE64 | OP_BRANCH | OP_END | NF, F1(jcxz), 0),
     R1("call", 0xe8, OPS(OPD_Jz), FL_NONE, OP_FORCE64 | OP_BRANCH | OP_END | NF, F1(call), H_call),
     R1("jmp", 0xe9, OPS(OPD_Jz), FL_NONE, OP_FORCE64 | OP_BRANCH | OP_END | NF, F1(jmp), H_jmp),
     R1("jmp", 0xeb, OPS(OPD_Jb), FL_NONE, OP_FORCE64 | OP_BRANCH | OP_END | NF, F1(jmp), H_jmp),
-    R1x("test", 0xf6, 0, OPS(OPD_Eb, OPD_Ib), FL_LOGIC, B | RM8 | OP_READ_DST, FT(test_EI), H_test_EI_8R),
-    R1x("test", 0xf6, 1, OPS(OPD_Eb, OPD_Ib), FL_LOGIC, B | RM8 | OP_READ_DST, FT(test_EI), H_test_EI_8R),
-    R1x("test", 0xf7, 0, OPS(OPD_Ev, OPD_Iz), FL_LOGIC, RM8 | OP_READ_DST, FT(test_EI), H_test_EI_8R),
-    R1x("test", 0xf7, 1, OPS(OPD_Ev, OPD_Iz), FL_LOGIC, RM8 | OP_READ_DST, FT(test_EI), H_test_EI_8R),
-    R1x("not", 0xf6, 2, OPS(OPD_Eb), FL_NONE, B | RM8 | OP_LOCK | OP_READ_DST, FT(not_E), H_not_E_8R),
+    R1x("test", 0xf6, 0, OPS(OPD_Eb, OPD_Ib), FL_LOGIC, B | RM8 | OP_READ_DST, FT(test_EI),
+        H_test_EI_8R),
+    R1x("test", 0xf6, 1, OPS(OPD_Eb, OPD_Ib), FL_LOGIC, B | RM8 | OP_READ_DST, FT(test_EI),
+        H_test_EI_8R),
+    R1x("test", 0xf7, 0, OPS(OPD_Ev, OPD_Iz), FL_LOGIC, RM8 | OP_READ_DST, FT(test_EI),
+        H_test_EI_8R),
+    R1x("test", 0xf7, 1, OPS(OPD_Ev, OPD_Iz), FL_LOGIC, RM8 | OP_READ_DST, FT(test_EI),
+        H_test_EI_8R),
+    R1x("not", 0xf6, 2, OPS(OPD_Eb), FL_NONE, B | RM8 | OP_LOCK | OP_READ_DST, FT(not_E),
+        H_not_E_8R),
     R1x("not", 0xf7, 2, OPS(OPD_Ev), FL_NONE, RM8 | OP_LOCK | OP_READ_DST, FT(not_E), H_not_E_8R),
-    R1x("neg", 0xf6, 3, OPS(OPD_Eb), FL_ADD, B | RM8 | OP_LOCK | OP_READ_DST, FT(neg_E), H_neg_E_8R),
+    R1x("neg", 0xf6, 3, OPS(OPD_Eb), FL_ADD, B | RM8 | OP_LOCK | OP_READ_DST, FT(neg_E),
+        H_neg_E_8R),
     R1x("neg", 0xf7, 3, OPS(OPD_Ev), FL_ADD, RM8 | OP_LOCK | OP_READ_DST, FT(neg_E), H_neg_E_8R),
-    R1x("inc", 0xfe, 0, OPS(OPD_Eb), FL(FLB_C, FLB_ALL & ~FLB_C, 0), B | RM8 | OP_LOCK | OP_READ_DST, FT(inc_E), H_inc_E_8R),
-    R1x("dec", 0xfe, 1, OPS(OPD_Eb), FL(FLB_C, FLB_ALL & ~FLB_C, 0), B | RM8 | OP_LOCK | OP_READ_DST, FT(dec_E), H_dec_E_8R),
-    R1x("inc", 0xff, 0, OPS(OPD_Ev), FL(FLB_C, FLB_ALL & ~FLB_C, 0), RM8 | OP_LOCK | OP_READ_DST, FT(inc_E), H_inc_E_8R),
-    R1x("dec", 0xff, 1, OPS(OPD_Ev), FL(FLB_C, FLB_ALL & ~FLB_C, 0), RM8 | OP_LOCK | OP_READ_DST, FT(dec_E), H_dec_E_8R),
-    R1x("call", 0xff, 2, OPS(OPD_Ev), FL_NONE, OP_FORCE64 | RM8 | OP_END | NF, FT(call_E), H_call_E_8R),
-    R1x("jmp", 0xff, 4, OPS(OPD_Ev), FL_NONE, OP_FORCE64 | RM8 | OP_END | NF, FT(jmp_E), H_jmp_E_8R),
+    R1x("inc", 0xfe, 0, OPS(OPD_Eb), FL(FLB_C, FLB_ALL & ~FLB_C, 0),
+        B | RM8 | OP_LOCK | OP_READ_DST, FT(inc_E), H_inc_E_8R),
+    R1x("dec", 0xfe, 1, OPS(OPD_Eb), FL(FLB_C, FLB_ALL & ~FLB_C, 0),
+        B | RM8 | OP_LOCK | OP_READ_DST, FT(dec_E), H_dec_E_8R),
+    R1x("inc", 0xff, 0, OPS(OPD_Ev), FL(FLB_C, FLB_ALL & ~FLB_C, 0), RM8 | OP_LOCK | OP_READ_DST,
+        FT(inc_E), H_inc_E_8R),
+    R1x("dec", 0xff, 1, OPS(OPD_Ev), FL(FLB_C, FLB_ALL & ~FLB_C, 0), RM8 | OP_LOCK | OP_READ_DST,
+        FT(dec_E), H_dec_E_8R),
+    R1x("call", 0xff, 2, OPS(OPD_Ev), FL_NONE, OP_FORCE64 | RM8 | OP_END | NF, FT(call_E),
+        H_call_E_8R),
+    R1x("jmp", 0xff, 4, OPS(OPD_Ev), FL_NONE, OP_FORCE64 | RM8 | OP_END | NF, FT(jmp_E),
+        H_jmp_E_8R),
     R1x("push", 0xff, 6, OPS(OPD_Ev), FL_NONE, OP_DEF64, F1(push_E), 0),
 
     /* 0F: hint NOPs (with PREFETCHh and the CET encodings), NOP r/m. */
-    Z_ROWS(NOP_ROW)
-    R0x("prefetchw", 0x0d, R_ANY, OPS(OPD_Ev), FL_NONE, 0, F1(nop), H_nop),
-    R0("imul", 0xaf, OPS(OPD_Gv, OPD_Ev), FL(0, FLB_C | FLB_O, FLB_S | FLB_Z | FLB_A | FLB_P), RM8 | OP_READ_DST, FT(imul_GE),
-       H_imul_GE_8R),
+    Z_ROWS(NOP_ROW) R0x("prefetchw", 0x0d, R_ANY, OPS(OPD_Ev), FL_NONE, 0, F1(nop), H_nop),
+    R0("imul", 0xaf, OPS(OPD_Gv, OPD_Ev), FL(0, FLB_C | FLB_O, FLB_S | FLB_Z | FLB_A | FLB_P),
+       RM8 | OP_READ_DST, FT(imul_GE), H_imul_GE_8R),
     R0("movzx", 0xb6, OPS(OPD_Gv, OPD_Eb), FL_NONE, RM8, FT(movzx8), H_movzx8_8R),
     R0("movzx", 0xb7, OPS(OPD_Gv, OPD_Ew), FL_NONE, RM8, FT(movzx16), H_movzx16_8R),
     R0("movsx", 0xbe, OPS(OPD_Gv, OPD_Eb), FL_NONE, RM8, FT(movsx8), H_movsx8_8R),
     R0("movsx", 0xbf, OPS(OPD_Gv, OPD_Ew), FL_NONE, RM8, FT(movsx16), H_movsx16_8R),
-    ROW_("movnti", MAP_0F, 0xc3, PFX_NP, R_ANY, R_ANY, MOD_MEM, OPS(OPD_M, OPD_Gy), FEAT_SSE2, FL_NONE, 0, F1(movnti), 0),
-    Z_ROWS(BSWAP_ROW)
-    ROW_("movbe", MAP_0F38, 0xf0, PFX_NP, R_ANY, R_ANY, MOD_MEM, OPS(OPD_Gv, OPD_M), FEAT_MOVBE, FL_NONE, 0, F1(movbe_GM), 0),
-    ROW_("movbe", MAP_0F38, 0xf1, PFX_NP, R_ANY, R_ANY, MOD_MEM, OPS(OPD_M, OPD_Gv), FEAT_MOVBE, FL_NONE, 0, F1(movbe_MG), 0),
-    ROW_("movbe", MAP_0F38, 0xf0, PFX_66, R_ANY, R_ANY, MOD_MEM, OPS(OPD_Gv, OPD_M), FEAT_MOVBE, FL_NONE, OP_OPSIZE66, F1(movbe_GM), 0),
-    ROW_("movbe", MAP_0F38, 0xf1, PFX_66, R_ANY, R_ANY, MOD_MEM, OPS(OPD_M, OPD_Gv), FEAT_MOVBE, FL_NONE, OP_OPSIZE66, F1(movbe_MG), 0),
+    ROW_("movnti", MAP_0F, 0xc3, PFX_NP, R_ANY, R_ANY, MOD_MEM, OPS(OPD_M, OPD_Gy), FEAT_SSE2,
+         FL_NONE, 0, F1(movnti), 0),
+    Z_ROWS(BSWAP_ROW) ROW_("movbe", MAP_0F38, 0xf0, PFX_NP, R_ANY, R_ANY, MOD_MEM,
+                           OPS(OPD_Gv, OPD_M), FEAT_MOVBE, FL_NONE, 0, F1(movbe_GM), 0),
+    ROW_("movbe", MAP_0F38, 0xf1, PFX_NP, R_ANY, R_ANY, MOD_MEM, OPS(OPD_M, OPD_Gv), FEAT_MOVBE,
+         FL_NONE, 0, F1(movbe_MG), 0),
+    ROW_("movbe", MAP_0F38, 0xf0, PFX_66, R_ANY, R_ANY, MOD_MEM, OPS(OPD_Gv, OPD_M), FEAT_MOVBE,
+         FL_NONE, OP_OPSIZE66, F1(movbe_GM), 0),
+    ROW_("movbe", MAP_0F38, 0xf1, PFX_66, R_ANY, R_ANY, MOD_MEM, OPS(OPD_M, OPD_Gv), FEAT_MOVBE,
+         FL_NONE, OP_OPSIZE66, F1(movbe_MG), 0),
 };
 TABLE(opcodes_int, rows);

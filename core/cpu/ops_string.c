@@ -1,10 +1,11 @@
 /*
  * String instructions: MOVS, STOS, LODS, CMPS, SCAS, INS, OUTS, with and without REP.
  *
- * Each iteration commits RSI, RDI and RCX before the next begins, so a fault or an interrupt finds the registers as
- * hardware would leave them and the instruction resumes by being executed again. A visit does at most c->rep_limit
- * iterations, then returns EXEC_AGAIN so that interrupts get their chance. MOVS and STOS forward, within a page and
- * through flat segments, go in bulk by host memory operations.
+ * Each iteration commits RSI, RDI and RCX before the next begins, so a fault or an interrupt finds
+ * the registers as hardware would leave them and the instruction resumes by being executed again. A
+ * visit does at most c->rep_limit iterations, then returns EXEC_AGAIN so that interrupts get their
+ * chance. MOVS and STOS forward, within a page and through flat segments, go in bulk by host memory
+ * operations.
  */
 #include "cpu/ops.h"
 
@@ -52,12 +53,14 @@ static enum exec done(struct cpu *c, const struct insn *i, uint64_t did)
     return repeated(i) && addr_get(c, i, RCX) != 0 ? EXEC_AGAIN : EXEC_NEXT;
 }
 
-/* Host memory for up to @max elements at @ea, forward: their number goes to *n (0: use the slow way). */
-static uint8_t *bulk(struct cpu *c, const struct insn *i, unsigned seg, uint64_t ea, enum access a, uint64_t max,
-                     uint64_t *n)
+/* Host memory for up to @max elements at @ea, forward: their number goes to *n (0: use the slow
+ * way). */
+static uint8_t *bulk(struct cpu *c, const struct insn *i, unsigned seg, uint64_t ea, enum access a,
+                     uint64_t max, uint64_t *n)
 {
     uint64_t to_wrap = (~0ull >> i->ash) - ea;
-    if ((c->seg_check[seg] & (a == ACCESS_WRITE ? SEG_CHECK_WRITE : SEG_CHECK_READ)) || (c->rflags & FL_DF))
+    if ((c->seg_check[seg] & (a == ACCESS_WRITE ? SEG_CHECK_WRITE : SEG_CHECK_READ)) ||
+        (c->rflags & FL_DF))
         return NULL;
     uint64_t la = (c->seg_base[seg] + ea) & c->la_mask;
     uint64_t bytes = 4096 - (la & 4095);
@@ -76,7 +79,8 @@ static void copy_forward(uint8_t *d, const uint8_t *s, uint64_t n, unsigned osz)
         memmove(d, s, len);
         return;
     }
-    /* The destination overlaps what is still to be read: the pattern repeats, element by element. */
+    /* The destination overlaps what is still to be read: the pattern repeats, element by element.
+     */
     for (size_t k = 0; k < len; k += (size_t)1 << osz) {
         uint64_t v;
         memcpy(&v, s + k, (size_t)1 << osz);
@@ -176,8 +180,14 @@ static enum exec compare(struct cpu *c, const struct insn *i, bool scan)
     }
     return done(c, i, did);
 }
-OP(cmps) { return compare(c, i, false); }
-OP(scas) { return compare(c, i, true); }
+OP(cmps)
+{
+    return compare(c, i, false);
+}
+OP(scas)
+{
+    return compare(c, i, true);
+}
 
 /* INS: the store is checked before the port is read, since reading it has effects. */
 OP(ins)

@@ -1,14 +1,15 @@
 /*
  * The soft TLB's slow side: what an access does when the inline tag compare in mem.h fails.
  *
- * There is one direct-mapped TLB per privilege (MMU_*) and access kind. A miss walks the page tables (mmu.c), asks
- * the memory map what is behind the physical page, and fills an entry: with a bare tag if the access may go to host
- * memory directly, with TLB_MMIO or TLB_WATCH in the tag's low bits if every access must come here: device
- * memory, ROM (for writes), pages with decoded code, with dirty tracking or a data breakpoint. An entry can serve only
- * whole pages of one RAM or ROM region; a page that several regions share is treated as MMIO.
+ * There is one direct-mapped TLB per privilege (MMU_*) and access kind. A miss walks the page
+ * tables (mmu.c), asks the memory map what is behind the physical page, and fills an entry: with a
+ * bare tag if the access may go to host memory directly, with TLB_MMIO or TLB_WATCH in the tag's
+ * low bits if every access must come here: device memory, ROM (for writes), pages with decoded
+ * code, with dirty tracking or a data breakpoint. An entry can serve only whole pages of one RAM or
+ * ROM region; a page that several regions share is treated as MMIO.
  *
- * While alignment checks are on (CPL 3, CR0.AM, RFLAGS.AC), c->tlb points to a TLB that never hits, so that all
- * accesses come through here and are checked; the real TLB still saves the walk.
+ * While alignment checks are on (CPL 3, CR0.AM, RFLAGS.AC), c->tlb points to a TLB that never hits,
+ * so that all accesses come through here and are checked; the real TLB still saves the walk.
  *
  * Flushes go over the list of slots in use; entries of global pages survive a flush that allows it.
  */
@@ -36,7 +37,8 @@ void tlb_init_all(struct cpu *c)
             tlb_init(&c->tlbs[m][a]);
 }
 
-/* Entries of the jump cache become stale. When the generation wraps around, old entries would look fresh. */
+/* Entries of the jump cache become stale. When the generation wraps around, old entries would look
+ * fresh. */
 static void new_generation(struct cpu *c)
 {
     c->tlb_gen = (c->tlb_gen + 1) & 0xffffff;
@@ -124,8 +126,8 @@ static struct tlb_entry *fill(struct cpu *c, uint64_t la, enum access a, int mmu
     e->addend = 0;
 
     const struct mem_range *range = mem_find(c->mem, phys);
-    if (!range || range->first > phys || range->last < phys + 4095 || range->region->kind == MEM_MMIO ||
-        (range->region->kind == MEM_ROM && a == ACCESS_WRITE)) {
+    if (!range || range->first > phys || range->last < phys + 4095 ||
+        range->region->kind == MEM_MMIO || (range->region->kind == MEM_ROM && a == ACCESS_WRITE)) {
         e->tag |= TLB_MMIO;
         return e;
     }
@@ -135,7 +137,8 @@ static struct tlb_entry *fill(struct cpu *c, uint64_t la, enum access a, int mmu
     e->addend = (uintptr_t)host - (uintptr_t)(la & PAGE_MASK);
     if (dbg_page_watched(c, la, a))
         e->tag |= TLB_WATCH;
-    if (a == ACCESS_WRITE && (block_page_has_code((uintptr_t)host) || mem_region_tracks_dirty(s->region)))
+    if (a == ACCESS_WRITE &&
+        (block_page_has_code((uintptr_t)host) || mem_region_tracks_dirty(s->region)))
         e->tag |= TLB_WATCH;
     return e;
 }
@@ -182,7 +185,8 @@ static struct tlb_side *side_of(struct cpu *c, enum access a, int mmu, uint64_t 
     return &c->tlbs[mmu][a].side[(la >> 12) & (TLB_SIZE - 1)];
 }
 
-static void do_read(struct cpu *c, const struct tlb_entry *e, enum access a, int mmu, uint64_t la, void *buf, unsigned size)
+static void do_read(struct cpu *c, const struct tlb_entry *e, enum access a, int mmu, uint64_t la,
+                    void *buf, unsigned size)
 {
     if (e->tag & TLB_WATCH)
         dbg_check_data(c, la, size, a);
@@ -192,7 +196,8 @@ static void do_read(struct cpu *c, const struct tlb_entry *e, enum access a, int
         memcpy(buf, (void *)(e->addend + (uintptr_t)la), size);
 }
 
-static void do_write(struct cpu *c, struct tlb_entry *e, int mmu, uint64_t la, const void *buf, unsigned size)
+static void do_write(struct cpu *c, struct tlb_entry *e, int mmu, uint64_t la, const void *buf,
+                     unsigned size)
 {
     struct tlb_side *s = side_of(c, ACCESS_WRITE, mmu, la);
     if (e->tag & TLB_WATCH)
@@ -218,7 +223,8 @@ static void do_write(struct cpu *c, struct tlb_entry *e, int mmu, uint64_t la, c
 /* Checks that come before translation: canonical address, alignment. */
 static bool pre_check(struct cpu *c, int seg, uint64_t la, unsigned size)
 {
-    if ((c->mode & MODE_CODE_MASK) == MODE_CODE64 && (!cpu_canonical(la) || !cpu_canonical(la + size - 1)))
+    if ((c->mode & MODE_CODE_MASK) == MODE_CODE64 &&
+        (!cpu_canonical(la) || !cpu_canonical(la + size - 1)))
         return cpu_fault(c, seg == SEG_SS ? EXC_SS : EXC_GP, 0);
     if (unlikely(c->tlb[ACCESS_READ] == &c->tlb_never)) {
         unsigned align = size == 10 ? 8 : size & (size - 1) ? 1 : size;
@@ -228,7 +234,8 @@ static bool pre_check(struct cpu *c, int seg, uint64_t la, unsigned size)
     return true;
 }
 
-static bool read_at(struct cpu *c, int mmu, enum access a, uint64_t la, uint64_t la_mask, void *buf, unsigned size)
+static bool read_at(struct cpu *c, int mmu, enum access a, uint64_t la, uint64_t la_mask, void *buf,
+                    unsigned size)
 {
     unsigned first = 4096 - (unsigned)(la & 0xfff);
     struct tlb_entry *e = look_up(c, la, a, mmu);
@@ -247,7 +254,8 @@ static bool read_at(struct cpu *c, int mmu, enum access a, uint64_t la, uint64_t
     return true;
 }
 
-static bool write_at(struct cpu *c, int mmu, uint64_t la, uint64_t la_mask, const void *buf, unsigned size)
+static bool write_at(struct cpu *c, int mmu, uint64_t la, uint64_t la_mask, const void *buf,
+                     unsigned size)
 {
     unsigned first = 4096 - (unsigned)(la & 0xfff);
     struct tlb_entry *e = look_up(c, la, ACCESS_WRITE, mmu);
@@ -268,7 +276,8 @@ static bool write_at(struct cpu *c, int mmu, uint64_t la, uint64_t la_mask, cons
 
 bool mem_read_slow(struct cpu *c, int seg, uint64_t la, void *buf, unsigned size)
 {
-    return pre_check(c, seg, la, size) && read_at(c, c->mmu_index, ACCESS_READ, la, c->la_mask, buf, size);
+    return pre_check(c, seg, la, size) &&
+           read_at(c, c->mmu_index, ACCESS_READ, la, c->la_mask, buf, size);
 }
 
 bool mem_write_slow(struct cpu *c, int seg, uint64_t la, const void *buf, unsigned size)
@@ -280,7 +289,8 @@ bool mem_probe_write(struct cpu *c, int seg, uint64_t la, unsigned size)
 {
     if (!pre_check(c, seg, la, size) || !look_up(c, la, ACCESS_WRITE, c->mmu_index))
         return false;
-    return (la & 0xfff) + size <= 4096 || look_up(c, (la + size - 1) & c->la_mask, ACCESS_WRITE, c->mmu_index);
+    return (la & 0xfff) + size <= 4096 ||
+           look_up(c, (la + size - 1) & c->la_mask, ACCESS_WRITE, c->mmu_index);
 }
 
 /* System structures are addressed with 64 bits in all of long mode, compatibility mode included. */
