@@ -1,0 +1,166 @@
+/*
+ * The board that QEMU calls `pc`: i440FX, PIIX3 and the ISA devices of a PC, wired.
+ *
+ * Memory: RAM up to PC_HOLE (3.5 GB) sits below 4 GB as a whole; more is split at PC_SPLIT (3 GB)
+ * and goes on above 4 GB. 0xa0000-0xfffff belongs to the VGA and to the host bridge's shadowing;
+ * the BIOS ROM ends at 4 GB and its last 128 KB are seen again below 1 MB. Interrupts: an ISA line
+ * goes to the 8259 pair and to the I/O APIC (line 0 to pin 2); the 8259's output goes to the local
+ * APIC's LINT0.
+ */
+#include "pc.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hw/apic.h"
+#include "hw/fw_cfg.h"
+#include "hw/i8042.h"
+#include "hw/i8259.h"
+#include "hw/ioapic.h"
+#include "hw/linuxboot.h"
+#include "machine.h"
+#include "options.h"
+
+#define KB               1024ull
+#define PC_HOLE          0xe0000000ull
+#define PC_SPLIT         0xc0000000ull
+#define FOUR_GB          0x100000000ull
+#define BIOS_MAX         (16 * 1024 * KB)
+#define BIOS_ISA_WINDOW  (128 * KB)
+#define MEM_RAM_PRIORITY 0
+#define MEM_ROM_PRIORITY 1
+
+static void pc_unrealize(struct device *d)
+{
+    struct pc *pc = (struct pc *)d;
+    mem_region_free(&pc->ram_low);
+    mem_region_free(&pc->ram_1m);
+    mem_region_free(&pc->ram_4g);
+    mem_region_free(&pc->bios_isa);
+    mem_region_free(&pc->bios);
+}
+
+static const struct field pc_fields[] = {
+    FIELD_BOOL(struct pc, a20, 1),
+    FIELD_END,
+};
+
+static const struct device_class pc_class = {
+    .name = "pc",
+    .desc = "mainboard",
+    .size = sizeof(struct pc),
+    .fields = pc_fields,
+    .unrealize = pc_unrealize,
+};
+
+/* ---- memory ---- */
+
+static void map_ram(struct pc *pc)
+{
+    struct machine *m = pc->dev.machine;
+    uint64_t size = m->ram.size;
+    m->ram_below_4g = size >= PC_HOLE ? PC_SPLIT : size;
+    m->ram_above_4g = size - m->ram_below_4g;
+
+    uint64_t low = m->ram_below_4g < 640 * KB ? m->ram_below_4g : 640 * KB;
+    mem_region_init_alias(&pc->ram_low, "ram-low", &m->ram, 0, low);
+    mem_region_add(&m->mem, &pc->ram_low, 0, MEM_RAM_PRIORITY);
+    if (m->ram_below_4g > 1024 * KB) {
+        mem_region_init_alias(&pc->ram_1m, "ram-1m", &m->ram, 1024 * KB,
+                              m->ram_below_4g - 1024 * KB);
+        mem_region_add(&m->mem, &pc->ram_1m, 1024 * KB, MEM_RAM_PRIORITY);
+    }
+    if (m->ram_above_4g) {
+        mem_region_init_alias(&pc->ram_4g, "ram-4g", &m->ram, m->ram_below_4g, m->ram_above_4g);
+        mem_region_add(&m->mem, &pc->ram_4g, FOUR_GB, MEM_RAM_PRIORITY);
+    }
+}
+
+static bool map_bios(struct pc *pc, struct error *err)
+{
+    struct machine *m = pc->dev.machine;
+    const char *name = m->opt->bios ? m->opt->bios : "bios-256k.bin";
+    size_t size;
+    uint8_t *image = machine_load_file(m, name, &size, err);
+    if (!image)
+        return error_prepend(err, "bios");
+    bool ok = false;
+    if (size == 0 || size % (64 * KB) || size > BIOS_MAX)
+        error_set(err, "bios '%s': %zu bytes: must be a multiple of 64 KB, up to 16 MB", name,
+                  size);
+    else if (!mem_region_init_rom(&pc->bios, "bios", size, NULL))
+        error_set(err, "bios '%s': out of memory", name);
+    else
+        ok = true;
+    if (ok) {
+        uint64_t window = size < BIOS_ISA_WINDOW ? size : BIOS_ISA_WINDOW;
+        memcpy(pc->bios.host, image, size);
+        mem_region_add(&m->mem, &pc->bios, FOUR_GB - size, MEM_ROM_PRIORITY);
+        mem_region_init_alias(&pc->bios_isa, "bios-isa", &pc->bios, size - window, window);
+        mem_region_add(&m->mem, &pc->bios_isa, 1024 * KB - window, MEM_ROM_PRIORITY);
+    }
+    free(image);
+    return ok;
+}
+
+/* ---- lines ---- */
+
+static void set_isa_irq(void *opaque, int n, int level)
+{
+    struct machine *m = opaque;
+    i8259_set_irq(m->pic, (unsigned)n, level);
+    if (m->ioapic)
+        ioapic_set_pin(m->ioapic, n == 0 ? 2 : (unsigned)n, level);
+}
+
+static void set_pic_output(void *opaque, int n, int level)
+{
+    apic_set_pic_level(opaque, level);
+}
+
+static int ack_pic(void *opaque)
+{
+    return i8259_ack(opaque);
+}
+
+static bool add_interrupt_controllers(struct machine *m, struct error *err)
+{
+    struct irq output = { set_pic_output, m, 0 };
+    if (!apic_new(m, m->cpus[0], err) || !i8259_new(m, output, err) || !ioapic_new(m, err))
+        return false;
+    apic_connect_pic(m, ack_pic, m->pic);
+    for (int n = 0; n < 16; n++)
+        m->isa_irq[n] = (struct irq){ set_isa_irq, m, n };
+    return true;
+}
+
+/* Address bit 20 passes if either the keyboard controller or port 92h says so. */
+static void set_a20(void *opaque, int source, int level)
+{
+    struct pc *pc = opaque;
+    pc->a20[source] = level != 0;
+    cpu_set_a20(pc->dev.machine->cpus[0], pc->a20[A20_KEYBOARD] || pc->a20[A20_PORT92]);
+}
+
+/* ---- the devices ---- */
+
+static bool add_isa_devices(struct pc *pc, struct error *err)
+{
+    struct machine *m = pc->dev.machine;
+    struct irq a20_keyboard = { set_a20, pc, A20_KEYBOARD };
+    return i8042_new(m, &m->isa_irq[1], &m->isa_irq[12], &a20_keyboard, err);
+}
+
+bool pc_build(struct machine *m, struct error *err)
+{
+    struct pc *pc = (struct pc *)device_new(m, &pc_class);
+    if (!pc || !device_realize(&pc->dev, err))
+        return error_set(err, "out of memory");
+    map_ram(pc);
+    m->fw_cfg = fw_cfg_new(m);
+    if (!m->fw_cfg)
+        return error_set(err, "out of memory");
+    return map_bios(pc, err) && add_interrupt_controllers(m, err) && add_isa_devices(pc, err) &&
+           (!m->opt->kernel || linuxboot_load(m, err)) && pc_describe(pc, err);
+}

@@ -1,0 +1,28 @@
+/*
+ * Inside the board: what pc.c (wiring) and pc_firmware.c (what the firmware is told) share.
+ */
+#ifndef SLIPWAY_PC_H
+#define SLIPWAY_PC_H
+
+#include "hw/device.h"
+#include "memory.h"
+
+struct ide_geometry;
+struct machine;
+struct piix_ide;
+
+enum pc_a20_source { A20_KEYBOARD, A20_PORT92, A20_SOURCES };
+
+/* The board, a device of the machine: owns what no chip owns. */
+struct pc {
+    struct device dev;
+    struct mem_region ram_low, ram_1m, ram_4g; /* windows on m->ram */
+    struct mem_region bios, bios_isa;
+    bool a20[A20_SOURCES];
+    struct piix_ide *ide;
+};
+
+/* Sizes, boot order and the like in fw_cfg and CMOS; the last step of building. */
+bool pc_describe(struct pc *pc, struct error *err);
+
+#endif
