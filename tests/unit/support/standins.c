@@ -43,6 +43,10 @@ WEAK void mem_note_write(struct mem_region *r, uint64_t offset, size_t len)
 {
     mem_region_mark_dirty(r, offset, len);
 }
+WEAK uint64_t cpu_tsc(struct cpu *c)
+{
+    return 0;
+}
 WEAK struct chardev *chr_find(struct machine *m, const char *id)
 {
     return NULL;
