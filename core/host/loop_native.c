@@ -206,6 +206,14 @@ static void handle_signals(struct machine *m)
 
 /* ---- the loop ---- */
 
+void host_loop_once(int64_t wait_ns)
+{
+    open_wake_fd();
+    int64_t periodic = host_run_periodics();
+    poll_once(host_has_deferred() ? 0 : periodic < wait_ns ? periodic : wait_ns);
+    host_run_deferred();
+}
+
 int host_main(struct machine *m)
 {
     open_wake_fd();
@@ -214,17 +222,12 @@ int host_main(struct machine *m)
     while (!m->quit) {
         handle_signals(m);
         int64_t wait = machine_run_slice(m, SLICE_NS);
-        if (m->quit)
-            break;
-        int64_t periodic = host_run_periodics();
-        if (periodic < wait)
-            wait = periodic;
-        poll_once(host_has_deferred() ? 0 : wait);
-        host_run_deferred();
+        if (!m->quit)
+            host_loop_once(wait);
     }
-    /* What was queued for output on the way out (a last event, the end of a line). */
     host_run_deferred();
-    poll_once(0);
+    host_loop_once(
+        0); /* what was queued for output on the way out: a last event, the end of a line */
     terminal_restore();
     return m->exit_status;
 }

@@ -5,6 +5,7 @@
 #define SLIPWAY_HOST_NATIVE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* A descriptor that the loop polls. events: POLLIN, POLLOUT; 0 = not now. @ready gets revents. The
  * struct is the owner's; it may be removed at any time, from its own callback too. */
@@ -18,6 +19,10 @@ struct host_poll {
 
 void host_poll_add(struct host_poll *p);
 void host_poll_remove(struct host_poll *p);
+
+/* One turn of the loop without a machine: waits up to @wait_ns for a descriptor, a deferred or a
+ * periodic call. */
+void host_loop_once(int64_t wait_ns);
 
 /* Terminal (terminal_native.c): raw mode for @fd until the process ends; @keep_signals leaves
  * Ctrl-C to the host. */
