@@ -234,15 +234,6 @@ struct cpu_model;
 struct apic;
 struct machine;
 
-/* What the CPU asks its local APIC; the APIC's owner sets c->apic and c->apic_ops. */
-struct cpu_apic_ops {
-    uint8_t (*get_tpr)(struct apic *a); /* 0-255; CR8 is bits 4-7 */
-    void (*set_tpr)(struct apic *a, uint8_t tpr);
-    /* MSRs 0x1b (APIC base), 0x6e0 (TSC deadline) and 0x800-0x8ff (x2APIC); false: #GP. */
-    bool (*read_msr)(struct apic *a, uint32_t msr, uint64_t *v);
-    bool (*write_msr)(struct apic *a, uint32_t msr, uint64_t v);
-};
-
 struct cpu {
     /* What translated code and hot handlers touch comes first. Beside the 16 registers: REG_ZERO
      * stays 0, REG_4G 1 << 32, and REG_IP is the RIP of the running block's first byte, so that
@@ -302,9 +293,9 @@ struct cpu {
     uint64_t misc_enable, mtrr_def_type, mtrr_base[8], mtrr_mask[8], mtrr_fixed[11], mcg_status,
         mcg_cap, bios_sign;
     uint64_t smbase;
-    uint64_t tsc_adjust, apic_base, hwcr, syscfg;
-    uint8_t sipi_vector;
-    int64_t tsc_offset; /* guest TSC = virtual time in TSC ticks + offset */
+    uint64_t tsc_adjust, debugctl, mce_bank[10][4];
+    uint64_t amd_msr[8]; /* those that only hold a value: msr.c */
+    int64_t tsc_offset;  /* guest TSC = virtual time in TSC ticks + offset */
 
     /* The exception being raised by the current instruction. */
     struct {
@@ -334,12 +325,15 @@ struct cpu {
     int index;
     struct machine *machine;
     struct mem_space *mem, *io;
-    struct apic *apic;
-    const struct cpu_apic_ops *apic_ops; /* NULL: no local APIC */
+    struct apic *apic; /* NULL: none */
     /* Fetches the vector of the interrupt to take (INTA cycle, PIC or local APIC); -1: none
      * (spurious). */
     int (*ack_interrupt)(void *opaque);
     void *ack_opaque;
+    /* The CPU enters or leaves SMM (SMIACT#): called before its state is saved, after it was
+     * restored. */
+    void (*smm_changed)(void *opaque, bool in_smm);
+    void *smm_opaque;
     /* IGNNE#/FERR#: x87 error with CR0.NE = 0. */
     void (*ferr)(void *opaque);
     void *ferr_opaque;
@@ -423,7 +417,7 @@ void seg_set(struct cpu *c, int seg, const struct segment *s); /* raw, updates d
 bool far_jump(struct cpu *c, uint16_t sel, uint64_t off, int osz, uint64_t next_rip);
 bool far_call(struct cpu *c, uint16_t sel, uint64_t off, int osz, uint64_t next_rip);
 bool far_ret(struct cpu *c, int osz, uint16_t pop_bytes);
-bool far_iret(struct cpu *c, int osz);
+bool far_iret(struct cpu *c, int osz); /* c->rip = after the instruction (a task switch saves it) */
 enum task_switch { TASK_JMP, TASK_CALL, TASK_IRET, TASK_INT };
 bool task_switch(struct cpu *c, uint16_t sel, enum task_switch how, uint64_t next_rip,
                  bool has_error, uint32_t error);

@@ -66,12 +66,12 @@ enum {
 
 struct cpu_model {
     const char *name, *desc;
-    char vendor[13];
+    const char *vendor; /* 12 characters */
     uint8_t family, model, stepping;
     uint8_t phys_bits;
-    uint32_t level, xlevel;
+    uint32_t level, xlevel; /* highest basic and extended leaf */
     const char *model_id;
-    uint32_t word[CPUID_WORDS];
+    const char *features; /* names, comma-separated; NULL: all there are */
 };
 
 /* Sets the model, feature words and the decoder's features of @c from

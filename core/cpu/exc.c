@@ -20,6 +20,7 @@
 #include "cpu/desc.h"
 #include "cpu/flags.h"
 #include "cpu/mem.h"
+#include "hw/apic.h"
 #include "log.h"
 
 bool cpu_fault(struct cpu *c, int vector, uint32_t error)
@@ -361,7 +362,7 @@ bool exc_take_interrupt(struct cpu *c)
         cpu_lower_intr(c, CPU_INTR_SIPI);
         if (c->wait_sipi) {
             c->wait_sipi = c->halted = false;
-            seg_load_real(c, SEG_CS, (uint16_t)(c->sipi_vector << 8));
+            seg_load_real(c, SEG_CS, (uint16_t)(c->apic ? apic_sipi_vector(c->apic) << 8 : 0));
             c->rip = 0;
             return true;
         }

@@ -164,6 +164,7 @@ OP(ret_far)
 }
 OP(iret)
 {
+    c->rip = cpu_next_rip(c, i);
     return far_iret(c, i->osz) ? EXEC_JUMP : EXEC_FAULT;
 }
 
@@ -182,7 +183,7 @@ OP(int_n)
 }
 OP(int3)
 {
-    return software_interrupt(c, i, EXC_BP, INT_SOFTWARE);
+    return software_interrupt(c, i, EXC_BP, INT_SOFTWARE_TRAP);
 }
 OP(int1)
 {
@@ -190,7 +191,7 @@ OP(int1)
 }
 OP(into)
 {
-    return flag_of(c) ? software_interrupt(c, i, EXC_OF, INT_SOFTWARE) : EXEC_NEXT;
+    return flag_of(c) ? software_interrupt(c, i, EXC_OF, INT_SOFTWARE_TRAP) : EXEC_NEXT;
 }
 
 OP(bound)

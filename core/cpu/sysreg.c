@@ -10,6 +10,7 @@
 #include "cpu/cpu.h"
 #include "cpu/cpuid.h"
 #include "cpu/desc.h"
+#include "hw/apic.h"
 
 static bool gp(struct cpu *c)
 {
@@ -19,6 +20,8 @@ static bool gp(struct cpu *c)
 void cpu_sysreg_changed(struct cpu *c)
 {
     cpu_update_mode(c);
+    for (int k = 0; k < 6; k++)
+        seg_update(c, k);
     dbg_update(c);
     tlb_flush(c, true);
 }
@@ -124,8 +127,8 @@ bool cpu_write_cr(struct cpu *c, int n, uint64_t v)
     case 8:
         if (v > 15)
             return gp(c);
-        if (c->apic_ops)
-            c->apic_ops->set_tpr(c->apic, (uint8_t)(v << 4));
+        if (c->apic)
+            apic_set_cr8(c->apic, v);
         return true;
     default: return cpu_fault_noerr(c, EXC_UD);
     }
@@ -138,7 +141,7 @@ bool cpu_read_cr(struct cpu *c, int n, uint64_t *v)
     case 2: *v = c->cr2; return true;
     case 3: *v = c->cr3; return true;
     case 4: *v = c->cr4; return true;
-    case 8: *v = c->apic_ops ? c->apic_ops->get_tpr(c->apic) >> 4 : 0; return true;
+    case 8: *v = c->apic ? apic_get_cr8(c->apic) : 0; return true;
     default: return cpu_fault_noerr(c, EXC_UD);
     }
 }
