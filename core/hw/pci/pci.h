@@ -1,10 +1,12 @@
 /*
- * PCI: configuration space, BARs and INTx, as a conventional PCI 2.1 bus 0 behind the i440FX host bridge.
+ * PCI: configuration space, BARs and INTx, as a conventional PCI 2.1 bus 0 behind the i440FX host
+ * bridge.
  *
- * A PCI device embeds struct pci_device as its first member. Its class's class_data is a struct pci_class_info;
- * pci_device_init() (called from realize) fills the standard header from it and finds a slot. Writes to
- * configuration space pass through wmask (writable bits) and w1cmask (write 1 to clear); changes of command
- * and BARs move the regions; everything else reaches config_written().
+ * A PCI device embeds struct pci_device as its first member. Its class's class_data is a struct
+ * pci_class_info; pci_device_init() (called from realize) fills the standard header from it and
+ * finds a slot. Writes to configuration space pass through wmask (writable bits) and w1cmask (write
+ * 1 to clear); changes of command and BARs move the regions; everything else reaches
+ * config_written().
  */
 #ifndef SLIPWAY_HW_PCI_H
 #define SLIPWAY_HW_PCI_H
@@ -20,6 +22,8 @@ enum {
     PCI_REVISION_ID = 0x08,
     PCI_CLASS_PROG = 0x09,
     PCI_CLASS_DEVICE = 0x0a,
+    PCI_CACHE_LINE_SIZE = 0x0c,
+    PCI_LATENCY_TIMER = 0x0d,
     PCI_HEADER_TYPE = 0x0e,
     PCI_BASE_ADDRESS_0 = 0x10,
     PCI_SUBSYSTEM_VENDOR_ID = 0x2c,
@@ -32,6 +36,7 @@ enum {
     PCI_COMMAND_IO = 1,
     PCI_COMMAND_MEMORY = 2,
     PCI_COMMAND_MASTER = 4,
+    PCI_COMMAND_SERR = 0x100,
     PCI_COMMAND_INTX_DISABLE = 0x400,
     PCI_STATUS_INTX = 0x08,
     PCI_STATUS_CAP_LIST = 0x10,
@@ -43,10 +48,10 @@ enum {
 struct pci_class_info {
     uint16_t vendor_id, device_id;
     uint8_t revision;
-    uint16_t class_id;  /* base class << 8 | subclass, e.g. 0x0300 VGA */
+    uint16_t class_id; /* base class << 8 | subclass, e.g. 0x0300 VGA */
     uint8_t prog_if;
     uint16_t subsystem_vendor_id, subsystem_id; /* 0: 0x1af4, 0x1100 as QEMU */
-    bool has_intx;      /* INTA# */
+    bool has_intx;                              /* INTA# */
 };
 
 enum pci_bar_type { PCI_BAR_MEM32, PCI_BAR_MEM64, PCI_BAR_MEM_PREFETCH, PCI_BAR_IO };
@@ -63,12 +68,13 @@ struct pci_bar {
 struct pci_device {
     struct device dev;
     struct pci_bus *bus;
-    int devfn;                 /* -1 before init: first free slot; slot << 3 | function */
+    int devfn; /* slot << 3 | function; 0 or -1 before init: first free slot, or dev.addr ("5.1") */
     uint8_t config[256], wmask[256], w1cmask[256];
-    struct pci_bar bars[7];    /* 6: expansion ROM */
-    int intx_level;
-    uint8_t cap_next;          /* where the next capability goes */
-    char *romfile;             /* property romfile; "" = none */
+    struct pci_bar bars[7]; /* 6: expansion ROM */
+    int intx_level;         /* what the device drives */
+    bool intx_out;          /* what reaches the PIRQ line */
+    uint8_t cap_next;       /* where the next capability goes */
+    char *romfile;          /* property romfile; "" = none */
     uint32_t bootindex;
     struct mem_region rom;
     /* Optional: after the masked write of @len bytes at @reg. */
@@ -89,9 +95,20 @@ struct pci_bus {
 
 /* Standard header from cls->class_data, slot allocation (d->devfn or first free from 2 up). */
 bool pci_device_init(struct pci_device *d, struct error *err);
-void pci_device_reset(struct pci_device *d); /* command, BARs, interrupt line; called for each PCI device at reset */
-/* Declares BAR @n; @region is initialised by the caller (RAM or IO), @size a power of two, type as it says. */
-void pci_register_bar(struct pci_device *d, int n, enum pci_bar_type type, struct mem_region *region);
+/* To be called from unrealize: takes BARs, interrupt, MSI-X and ROM away and frees the slot. */
+void pci_device_exit(struct pci_device *d);
+/* Command, BARs, interrupt line, MSI-X. The host bridge calls it for each device of the bus at
+ * reset, before the devices' own reset(); calling it again is harmless. */
+void pci_device_reset(struct pci_device *d);
+/* To be called from post_load. */
+void pci_device_post_load(struct pci_device *d);
+/* Declares BAR @n; @region is initialised by the caller (RAM or IO), @size a power of two, type as
+ * it says. */
+void pci_register_bar(struct pci_device *d, int n, enum pci_bar_type type,
+                      struct mem_region *region);
+/* Where BAR @n is mapped now. */
+#define PCI_BAR_UNMAPPED UINT64_MAX
+uint64_t pci_bar_address(const struct pci_device *d, int n);
 /* Adds a capability of @len bytes in total; returns its offset. */
 uint8_t pci_add_capability(struct pci_device *d, uint8_t id, uint8_t len);
 void pci_set_irq(struct pci_device *d, int level); /* INTA#, honours INTX_DISABLE */
@@ -102,10 +119,28 @@ void pci_config_write(struct pci_device *d, uint8_t reg, uint32_t value, unsigne
 void pci_dma_read(struct pci_device *d, uint64_t addr, void *buf, size_t len);
 void pci_dma_write(struct pci_device *d, uint64_t addr, const void *buf, size_t len);
 
-/* MSI-X with @vectors entries, table and PBA in a memory BAR of their own (@bar). PCI Local Bus 3.0, 6.8.2. */
+/* MSI-X with @vectors entries, table and PBA in a memory BAR of their own (@bar). PCI Local
+ * Bus 3.0, 6.8.2. */
 bool msix_init(struct pci_device *d, unsigned vectors, int bar, struct error *err);
 bool msix_enabled(struct pci_device *d);
 void msix_notify(struct pci_device *d, unsigned vector);
+/* For pci.c. */
+void msix_config_written(struct pci_device *d, uint8_t reg, unsigned len);
+void msix_reset(struct pci_device *d);
+void msix_free(struct pci_device *d);
+
+/* Lines for the tables of a PCI device's class: saved fields (reset by pci_device_reset),
+ * properties. */
+#define PCI_DEVICE_FIELDS                                                                          \
+    {                                                                                              \
+        "config", FIELD_BYTES, FIELD_NORESET, offsetof(struct pci_device, config), 256, 0          \
+    }
+#define PCI_DEVICE_PROPS                                                                           \
+    { "romfile", PROP_STRING, offsetof(struct pci_device, romfile), NULL,                          \
+      "expansion ROM (\"\": none)" },                                                              \
+    {                                                                                              \
+        "bootindex", PROP_U32, offsetof(struct pci_device, bootindex), "4294967295", "boot order"  \
+    }
 
 static inline uint16_t pci_get16(const uint8_t *p)
 {
