@@ -142,6 +142,11 @@ static inline void x87_stack_fault(struct cpu *c, struct fpenv *e, bool overflow
     e->up = overflow;
 }
 
+/* Arithmetic, comparisons, one operand (ops_x87_arith.c). */
+insn_fn op_arith_st0_sti, op_arith_sti_st0, op_arith_sti_st0_pop, op_fcompp, op_fucom, op_fucomp,
+    op_fucompp, op_ftst, op_fcomi, op_fcomip, op_fucomi, op_fucomip, op_fxam, op_sign, op_fsqrt,
+    op_frndint, op_fscale, op_fxtract, op_fprem, op_arith_m32, op_arith_m64, op_arith_i16,
+    op_arith_i32;
 /* Transcendental instructions and their kin (ops_x87_trans.c). */
 insn_fn op_f2xm1, op_fyl2x, op_fyl2xp1, op_fptan, op_fpatan, op_fsin, op_fcos, op_fsincos;
 /* Environment and state (ops_x87_env.c). */

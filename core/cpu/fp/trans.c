@@ -1,0 +1,407 @@
+/*
+ * Transcendental functions of the x87, to about 2^-110 of the result, so that after rounding they
+ * are the nearest f80 except where hardware isn't quite.
+ *
+ * Values between steps are struct wide: 128 bits of significand. Each function reduces its argument
+ * to a short interval, sums a Taylor series in 128-bit fixed point by Horner's rule, and puts the
+ * result together again; small results keep their relative precision because the series computes
+ * f(x) / x. The reduction of the trigonometric functions is exact, modulo the 66 bits of pi that
+ * x87 hardware uses (SDM vol. 1, 8.3.8), so large arguments give what hardware gives.
+ */
+#include "cpu/fp/trans.h"
+#include "cpu/fp/trans_tables.h"
+
+typedef unsigned __int128 u128;
+
+#define TOP      ((u128)1 << 127)
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define W(words) ((u128)(words).hi << 64 | (words).lo)
+#define LN2      W(trans_constants[0]) /* units of 2^-128 */
+#define HALF_PI  W(trans_constants[1]) /* units of 2^-126 */
+#define PI       W(trans_constants[2])
+#define SQRT2    0xb504f333f9de6484ull /* units of 2^-63 */
+#define PI_66                                                                                      \
+    (((u128)0xc90fdaa22168c234ull << 2) | 3) /* pi in units of 2^-64, pi / 2 in units of 2^-65 */
+
+/* (-1)^sign * sig * 2^(exp - 127), bit 127 of sig set (or all zero). */
+struct wide {
+    u128 sig;
+    int exp;
+    bool sign;
+};
+
+static struct wide normalised(bool sign, int exp, u128 sig)
+{
+    if (sig) {
+        int shift = (sig >> 64) ? __builtin_clzll((uint64_t)(sig >> 64))
+                                : 64 + __builtin_clzll((uint64_t)sig);
+        sig <<= shift;
+        exp -= shift;
+    }
+    return (struct wide){ sig, exp, sign };
+}
+
+static struct wide widened(struct fpnum a)
+{
+    return (struct wide){ (u128)a.sig << 64, a.exp, a.sign };
+}
+
+/* Upper half of the product; may be a few units too small. */
+static inline u128 mul_high(u128 a, u128 b)
+{
+    uint64_t a1 = (uint64_t)(a >> 64), a0 = (uint64_t)a, b1 = (uint64_t)(b >> 64), b0 = (uint64_t)b;
+    u128 m = (u128)a1 * b0, n = (u128)a0 * b1;
+    return (u128)a1 * b1 + (m >> 64) + (n >> 64);
+}
+
+static struct wide mul(struct wide a, struct wide b)
+{
+    return normalised(a.sign ^ b.sign, a.exp + b.exp + 1, mul_high(a.sig, b.sig));
+}
+
+/* n / d * 2^128 for n < d, bit 127 of d set: two digits of 64 bits. */
+static u128 div_fraction(u128 n, u128 d)
+{
+    uint64_t d1 = (uint64_t)(d >> 64), d0 = (uint64_t)d;
+    u128 q = 0;
+    for (int digit = 0; digit < 2; digit++) {
+        uint64_t rem, n1 = (uint64_t)(n >> 64), qd = UINT64_MAX;
+        if (n1 < d1)
+            qd = fp_div128(n1, (uint64_t)n, d1, &rem);
+        u128 high = n - (u128)qd * d1, low = (u128)qd * d0;
+        while (!(high >> 64) && (high << 64) < low) {
+            qd--;
+            high += d1;
+            low -= d0;
+        }
+        n = (high << 64) - low;
+        q = q << 64 | qd;
+    }
+    return q;
+}
+
+static struct wide div(struct wide a, struct wide b)
+{
+    int exp = a.exp - b.exp - 1;
+    if (a.sig >= b.sig) {
+        a.sig >>= 1;
+        exp++;
+    }
+    return normalised(a.sign ^ b.sign, exp, div_fraction(a.sig, b.sig));
+}
+
+/* |a| < 1 in units of 2^-128. */
+static u128 to_fraction(struct wide a)
+{
+    int shift = -1 - a.exp;
+    return shift >= 128 ? 0 : a.sig >> shift;
+}
+
+/* Sum of c[k] * z^k, z in units of 2^-128; @minus: alternating signs. */
+static u128 series(const struct words *c, size_t n, u128 z, bool minus)
+{
+    u128 sum = W(c[n - 1]);
+    for (n--; n-- > 0;)
+        sum = minus ? W(c[n]) - mul_high(sum, z) : W(c[n]) + mul_high(sum, z);
+    return sum;
+}
+#define SERIES(table, z, minus) series(table, COUNT(table), z, minus)
+
+/* x * (1 - z * ...), of a series whose first term is 1 in units of 2^-127. Below the last bit the
+ * product still isn't x. */
+static struct wide times_series(struct wide x, u128 sum)
+{
+    if (sum >= TOP)
+        sum = TOP - 1;
+    return mul(x, normalised(false, 0, sum));
+}
+
+/* The result is irrational: never exact. */
+static struct fpnum rounded(struct fpenv *e, struct wide a)
+{
+    return fp_round(e, &fp_f80, a.sign, a.exp, (uint64_t)(a.sig >> 64), (uint64_t)a.sig | 1);
+}
+
+/* ---- sine, cosine, tangent ---- */
+
+/* a = quadrant * pi / 2 + *r, |*r| <= pi / 4. */
+static unsigned reduce(struct fpnum a, struct wide *r)
+{
+    *r = widened(a);
+    /* pi / 4 = 0xc90f... * 2^-64 */
+    if (a.exp < -1 || (a.exp == -1 && a.sig <= 0xc90fdaa22168c234ull))
+        return 0;
+    /* In units of 2^-65, a is sig * 2^(exp + 2): bring its zeros down 48 at a time (PI_66 has 66
+     * bits). */
+    u128 rem = (u128)a.sig, quotient = 0;
+    for (int left = a.exp + 2, step; left > 0; left -= step) {
+        step = left < 48 ? left : 48;
+        rem <<= step;
+        quotient = quotient << step | rem / PI_66;
+        rem %= PI_66;
+    }
+    unsigned quadrant = (unsigned)quotient & 3;
+    bool sign = a.sign;
+    if (rem > PI_66 / 2) {
+        rem = PI_66 - rem;
+        sign = !sign;
+        quadrant++;
+    }
+    *r = normalised(sign, 127 - 65, rem);
+    return a.sign ? -quadrant & 3 : quadrant & 3;
+}
+
+static struct wide sine_of(struct wide r, u128 z)
+{
+    return times_series(r, SERIES(sin_series, z, true));
+}
+
+static struct wide cosine_of(u128 z)
+{
+    return times_series((struct wide){ TOP, 0, false }, SERIES(cos_series, z, true));
+}
+
+bool fp_trig(struct fpenv *e, struct fpnum a, struct fpnum *sine, struct fpnum *cosine,
+             struct fpnum *tangent)
+{
+    struct fpnum dummy;
+    sine = sine ? sine : &dummy;
+    if (a.cls != CLS_FINITE) {
+        struct fpnum r = fp_is_nan(a) ? fp_propagate1(e, a) : a.cls == CLS_INF ? fp_invalid(e) : a;
+        struct fpnum one = { .cls = CLS_FINITE, .sig = 1ull << 63 };
+        *sine = r;
+        if (cosine)
+            *cosine = a.cls == CLS_ZERO ? one : r;
+        if (tangent)
+            *tangent = r;
+        return true;
+    }
+    if (a.exp >= 63)
+        return false;
+    fp_denormals(e, a, a);
+    struct wide r;
+    unsigned quadrant = reduce(a, &r);
+    u128 z = to_fraction(mul(r, r));
+    struct wide s = sine_of(r, z), c = cosine_of(z);
+    if (quadrant & 1) {
+        struct wide t = s;
+        s = c;
+        c = t;
+        c.sign = !c.sign;
+    }
+    if (quadrant & 2) {
+        s.sign = !s.sign;
+        c.sign = !c.sign;
+    }
+    if (tangent) {
+        *tangent = rounded(e, div(s, c));
+        return true;
+    }
+    if (cosine)
+        *cosine = rounded(e, c);
+    if (sine != &dummy)
+        *sine = rounded(e, s); /* last: C1 of FSINCOS is the sine's */
+    return true;
+}
+
+/* ---- 2^x - 1 ---- */
+
+struct fpnum fp_2xm1(struct fpenv *e, struct fpnum a)
+{
+    if (fp_is_nan(a))
+        return fp_propagate1(e, a);
+    if (a.cls == CLS_ZERO)
+        return a;
+    if (a.cls == CLS_INF)
+        return a.sign ? fp_from_i64(-1) : a;
+    fp_denormals(e, a, a);
+    if (a.exp >= 0) { /* 1 and -1 are exact; what lies outside is undefined, hardware returns it */
+        if (!fp_trapped_pre(e))
+            e->flags |= FPX_P;
+        if (a.sign && a.exp == 0 && a.sig == 1ull << 63)
+            a.exp = -1;
+        return a;
+    }
+    struct wide y = mul(widened(a), (struct wide){ LN2, -1, false });
+    u128 sum = SERIES(expm1_series, to_fraction(y), y.sign);
+    return rounded(e, mul(y, normalised(false, 0, sum)));
+}
+
+/* ---- logarithm ---- */
+
+/* log2((1 + s) / (1 - s)) with s = num / den, both in the same unit. */
+static struct wide log2_ratio(bool sign, struct wide num, struct wide den)
+{
+    struct wide s = div(num, den);
+    s.sign = sign;
+    u128 z = to_fraction(mul(s, s));
+    return mul(s, normalised(false, 1, SERIES(log2_series, z, false)));
+}
+
+/* a + b, not both zero and not equal. */
+static struct wide add(struct wide a, struct wide b)
+{
+    if (a.sig == 0)
+        return b;
+    if (b.sig == 0)
+        return a;
+    if (a.exp < b.exp || (a.exp == b.exp && a.sig < b.sig)) {
+        struct wide t = a;
+        a = b;
+        b = t;
+    }
+    unsigned shift = (unsigned)(a.exp - b.exp) + 1;
+    u128 x = a.sig >> 1, y = shift >= 128 ? 0 : b.sig >> shift;
+    return normalised(a.sign, a.exp + 1, a.sign == b.sign ? x + y : x - y);
+}
+
+/* log2(w * 2^exp), w in [1, 2) in units of 2^-127. */
+static struct wide log2_of(u128 w, int exp)
+{
+    u128 one = TOP;
+    if ((uint64_t)(w >> 64) > SQRT2) { /* the other side of 1 is nearer */
+        exp++;
+        w >>= 1;
+        one = TOP;
+    }
+    bool below = w < one;
+    u128 distance = below ? one - w : w - one;
+    struct fpnum k = fp_from_i64(exp);
+    struct wide integer = k.cls == CLS_ZERO ? (struct wide){ 0 } : widened(k);
+    if (distance == 0)
+        return integer;
+    struct wide num = normalised(false, 0, distance);
+    struct wide den = normalised(false, 1, (w >> 1) + (one >> 1));
+    return add(integer, log2_ratio(below, num, den));
+}
+
+/* y * log, where the logarithm is known to be finite and not 0. */
+static struct fpnum times_log(struct fpenv *e, struct fpnum y, struct wide log)
+{
+    if (y.cls == CLS_INF)
+        return fp_inf(y.sign ^ log.sign);
+    if (y.cls == CLS_ZERO)
+        return fp_zero(y.sign ^ log.sign);
+    struct wide r = mul(widened(y), log);
+    if (log.sig << 16)
+        return rounded(e, r);
+    /* An integer, of a power of two: exact, but hardware reports precision all the same. */
+    struct fpnum product =
+        fp_round(e, &fp_f80, r.sign, r.exp, (uint64_t)(r.sig >> 64), (uint64_t)r.sig);
+    if (!fp_trapped_pre(e))
+        e->flags |= FPX_P | (product.sig >> 63 ? 0 : FPX_U);
+    return product;
+}
+
+struct fpnum fp_yl2x(struct fpenv *e, struct fpnum y, struct fpnum x)
+{
+    if (fp_is_nan(x) || fp_is_nan(y))
+        return fp_propagate(e, x, y);
+    if (x.sign && x.cls != CLS_ZERO)
+        return fp_invalid(e);
+    if (x.cls == CLS_ZERO) {
+        if (y.cls == CLS_ZERO)
+            return fp_invalid(e);
+        if (y.cls == CLS_FINITE)
+            e->flags |= FPX_Z;
+        return fp_inf(!y.sign);
+    }
+    if (x.cls == CLS_INF) {
+        if (y.cls == CLS_ZERO)
+            return fp_invalid(e);
+        fp_denormals(e, y, y);
+        return fp_inf(y.sign);
+    }
+    bool one = x.exp == 0 && x.sig == 1ull << 63;
+    if (one && y.cls == CLS_INF)
+        return fp_invalid(e);
+    fp_denormals(e, x, y);
+    if (one)
+        return fp_zero(y.sign);
+    return times_log(e, y, log2_of((u128)x.sig << 64, x.exp));
+}
+
+struct fpnum fp_yl2xp1(struct fpenv *e, struct fpnum y, struct fpnum x)
+{
+    if (fp_is_nan(x) || fp_is_nan(y))
+        return fp_propagate(e, x, y);
+    if (x.cls == CLS_ZERO) {
+        if (y.cls == CLS_INF)
+            return fp_invalid(e);
+        fp_denormals(e, y, y);
+        return fp_zero(x.sign ^ y.sign);
+    }
+    if (x.cls == CLS_INF) {
+        if (x.sign || y.cls == CLS_ZERO)
+            return fp_invalid(e);
+        fp_denormals(e, y, y);
+        return fp_inf(y.sign);
+    }
+    fp_denormals(e, x, y);
+    struct wide a = widened(x), one = { TOP, 0, false }, two = { TOP, 1, false };
+    if (x.exp < -2) { /* log2(1 + x) = log2((1 + s) / (1 - s)), s = x / (2 + x) */
+        struct wide magnitude = a;
+        magnitude.sign = false;
+        return times_log(e, y, log2_ratio(x.sign, magnitude, add(two, a)));
+    }
+    if (x.sign && x.exp >= 0) { /* undefined; hardware returns x */
+        if (y.cls == CLS_INF)
+            return fp_inf(!y.sign);
+        if (y.cls == CLS_ZERO)
+            return fp_zero(!y.sign);
+        if (!fp_trapped_pre(e))
+            e->flags |= FPX_P;
+        return x;
+    }
+    struct wide w = add(one, a);
+    return times_log(e, y, log2_of(w.sig, w.exp));
+}
+
+/* ---- arc tangent ---- */
+
+struct fpnum fp_atan2(struct fpenv *e, struct fpnum y, struct fpnum x)
+{
+    if (fp_is_nan(x) || fp_is_nan(y))
+        return fp_propagate(e, x, y);
+    bool sign = y.sign;
+    u128 angle; /* units of 2^-126 */
+    fp_denormals(e, x, y);
+    if (y.cls == CLS_ZERO || (x.cls == CLS_INF && y.cls != CLS_INF)) {
+        if (!x.sign)
+            return fp_zero(sign);
+        angle = PI;
+    } else if (x.cls == CLS_ZERO || (y.cls == CLS_INF && x.cls != CLS_INF)) {
+        angle = HALF_PI;
+    } else if (y.cls == CLS_INF) {
+        angle = x.sign ? PI - HALF_PI / 2 : HALF_PI / 2;
+    } else {
+        bool steep = y.exp > x.exp || (y.exp == x.exp && y.sig > x.sig);
+        struct wide small = widened(steep ? x : y), large = widened(steep ? y : x);
+        small.sign = large.sign = false;
+        /* tan(angle) = small / large, nearest i / 16: the rest has t = (16 small - i large) / (16
+         * large + i small). */
+        struct wide t = div(small, large);
+        unsigned i = t.exp < -5 ? 0 : (unsigned)((t.sig >> (127 - 5 - t.exp)) + 1) >> 1;
+        if (i) {
+            /* Both in units of large's last bit; small is at most 5 bits below. */
+            u128 one = large.sig >> 8, part = small.sig >> (8 + large.exp - small.exp);
+            u128 a = part * 16, b = one * i;
+            struct wide num = normalised(a < b, 0, a < b ? b - a : a - b);
+            struct wide den = normalised(false, 0, one * 16 + part * i);
+            t = num.sig ? div(num, den) : num;
+        }
+        struct wide rest = t;
+        if (t.sig)
+            rest = times_series(t, SERIES(atan_series, to_fraction(mul(t, t)), true));
+        struct wide sum = i ? add(normalised(false, 0, W(atan_steps[i])), rest) : rest;
+        if (!steep && !x.sign) {
+            sum.sign = sign;
+            return rounded(e, sum);
+        }
+        int shift = 1 - sum.exp;
+        u128 fixed = shift >= 128 ? 1 : sum.sig >> shift;
+        angle = steep ? (x.sign ? HALF_PI + fixed : HALF_PI - fixed) : PI - fixed;
+    }
+    struct wide r = normalised(sign, 1, angle);
+    return rounded(e, r);
+}
