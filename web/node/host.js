@@ -1,0 +1,327 @@
+/**
+ * The wasm platform under Node: the event loop and byte streams. Put before Emscripten's code as it is; core/host/node.js
+ * connects it with the C side (loop_wasm.c, stream_wasm.c).
+ *
+ * Loop: turn() delivers what came for the streams, runs one slice of the machine and asks for the next turn: with
+ * setImmediate while the guest is busy (Node polls its sockets between two of them), with setTimeout while it
+ * sleeps, cut short by wake(). A PC that sleeps costs nothing in between.
+ *
+ * Streams: input is read ahead up to READ_AHEAD bytes, then the source is paused. Sockets and servers are Node's.
+ * Standard output is written synchronously to a second descriptor of it that doesn't block, so that a
+ * reader who stops doesn't stop the PC.
+ */
+import slipwayCrypto from 'node:crypto';
+import slipwayFs from 'node:fs';
+import slipwayNet from 'node:net';
+import slipwayPath from 'node:path';
+
+class SlipwayHost {
+  static READ_AHEAD = 65536;
+  static WRITE_AHEAD = 262144;
+  static RETRY_MS = 4;
+  static EVENT = { READABLE: 0, WRITABLE: 1, CONNECTED: 2, CLOSED: 3 }; // as in stream_wasm.c
+  static MESSAGES = {
+    ECONNREFUSED: 'Connection refused', ENOENT: 'No such file or directory', EADDRINUSE: 'Address already in use',
+    EACCES: 'Permission denied', EADDRNOTAVAIL: 'Cannot assign requested address',
+    ENOTFOUND: 'Name or service not known', ETIMEDOUT: 'Connection timed out', EHOSTUNREACH: 'No route to host',
+    ENETUNREACH: 'Network is unreachable',
+  };
+
+  streams = [null];
+  core = null; // the functions of the C side, from start()
+  inTurn = false;
+  woken = false;
+  immediate = null;
+  timer = null;
+
+  // ---- Loop ----
+
+  /** @param {{turn: function, exitStatus: function, signal: function, event: function}} core */
+  start(core) {
+    this.core = core;
+    for (const [name, number] of [['SIGINT', 2], ['SIGTERM', 15], ['SIGHUP', 1]]) {
+      process.on(name, () => {
+        core.signal(number);
+        this.wake();
+      });
+    }
+    this.wake();
+  }
+
+  wake() {
+    this.woken = true;
+    if (!this.core || this.inTurn || this.immediate) return;
+    clearTimeout(this.timer);
+    this.timer = null;
+    this.immediate = setImmediate(() => this.turn());
+  }
+
+  turn() {
+    this.immediate = this.timer = null;
+    this.inTurn = true;
+    this.woken = false;
+    for (const s of this.streams) {
+      if (s && this.isReadable(s)) this.emit(s, SlipwayHost.EVENT.READABLE);
+    }
+    const ms = this.core.turn();
+    this.inTurn = false;
+    if (ms < 0) {
+      this.finish(this.core.exitStatus());
+    } else if (ms < 0.5 || this.woken || this.streams.some((s) => s && this.isReadable(s))) {
+      this.immediate = setImmediate(() => this.turn());
+    } else {
+      // The timer also keeps the process alive for a signal when nothing is due.
+      this.timer = setTimeout(() => this.turn(), Math.min(ms, 1e9));
+    }
+  }
+
+  /** What is on its way to sockets still goes out; then the process ends. */
+  finish(status) {
+    let open = 1;
+    const done = () => {
+      if (--open === 0) process.exit(status);
+    };
+    for (const s of this.streams) {
+      if (s?.kind === 'socket' && s.sink.writable) {
+        open++;
+        s.sink.end(done);
+      }
+      if (s?.unlink) this.unlink(s.unlink);
+    }
+    setTimeout(() => process.exit(status), 200);
+    done();
+  }
+
+  emit(s, event, argument = 0) {
+    if (s.owner) this.core.event(s.owner, event, argument);
+  }
+
+  /** Reports an event outside of any call from C. */
+  later(s, event) {
+    setImmediate(() => {
+      if (this.streams[s.number] !== s) return;
+      this.emit(s, event);
+      this.wake();
+    });
+  }
+
+  // ---- Opening streams ----
+
+  /** @returns {number} of the stream; throws an Error whose message is for the user */
+  open(kind, spec, listen, owner) {
+    const openers = { stdio: this.openStdio, tcp: this.openTcp, unix: this.openUnix };
+    if (kind === 'pty') throw new Error('not available under Node');
+    if (!openers[kind]) throw new Error('no such kind of stream here');
+    const s = openers[kind].call(this, spec, listen);
+    s.owner = owner;
+    return s.number;
+  }
+
+  add(fields) {
+    const s = { owner: 0, chunks: [], queued: 0, ended: false, endRead: false, want: false, name: '', ...fields };
+    s.number = this.streams.indexOf(null, 1);
+    if (s.number < 0) s.number = this.streams.length;
+    this.streams[s.number] = s;
+    return s;
+  }
+
+  openStdio(spec) {
+    const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = slipwayFs.constants;
+    let fd = 1;
+    if (!slipwayFs.fstatSync(1).isFile()) { // a file has one offset, which a second descriptor wouldn't share
+      try {
+        fd = slipwayFs.openSync('/proc/self/fd/1', O_WRONLY | O_NONBLOCK | O_NOCTTY);
+      } catch {
+        // A socket can't be opened again: it is written as it is.
+      }
+    }
+    const s = this.add({ kind: 'stdio', source: process.stdin, fd, name: 'stdio' });
+    if (process.stdin.isTTY) {
+      s.keepSignals = !spec.includes('signal=off');
+      process.stdin.setRawMode(true);
+      process.on('SIGCONT', () => process.stdin.setRawMode(true));
+    }
+    this.attachSource(s);
+    return s;
+  }
+
+  openTcp(spec, listen) {
+    const match = /^(.*):(\d+)$/.exec(spec);
+    if (!match || match[2] > 65535) throw new Error('expected HOST:PORT');
+    const host = match[1].replace(/^\[(.*)\]$/, '$1') || (listen ? '0.0.0.0' : '127.0.0.1');
+    return this.openSocket(`tcp:${spec}`, { host, port: Number(match[2]) }, listen);
+  }
+
+  openUnix(path, listen) {
+    if (!path || path.length > 107) throw new Error('the path must have 1 to 107 characters');
+    if (listen) this.removeStale(path);
+    const s = this.openSocket(`unix:${path}`, { path }, listen);
+    if (listen) s.unlink = path;
+    s.name = path;
+    return s;
+  }
+
+  openSocket(name, where, listen) {
+    let s;
+    if (listen) {
+      const server = slipwayNet.createServer((socket) => {
+        if (this.streams[s.number] === s) this.emit(s, SlipwayHost.EVENT.CONNECTED, this.addSocket(socket).number);
+        else socket.destroy();
+        this.wake();
+      });
+      s = this.add({ kind: 'listen', server });
+      server.on('error', (e) => this.startError(s, e));
+      server.listen(where);
+    } else {
+      const socket = slipwayNet.connect(where);
+      s = this.addSocket(socket);
+      s.connecting = true;
+      socket.on('connect', () => { s.connecting = false; });
+    }
+    s.what = s.name = name;
+    return s;
+  }
+
+  addSocket(socket) {
+    const s = this.add({ kind: 'socket', source: socket, sink: socket });
+    this.attachSource(s);
+    socket.setNoDelay(true);
+    socket.on('error', (e) => {
+      if (s.connecting) this.startError(s, e);
+      s.ended = true;
+      this.wake();
+    });
+    socket.on('drain', () => this.later(s, SlipwayHost.EVENT.WRITABLE));
+    return s;
+  }
+
+  attachSource(s) {
+    const end = () => {
+      s.ended = true;
+      this.wake();
+    };
+    s.source.on('end', end);
+    s.source.on('close', end);
+    s.source.on('data', (chunk) => {
+      if (this.streams[s.number] !== s) return;
+      if (s.keepSignals) chunk = this.takeSignals(chunk);
+      s.chunks.push(chunk);
+      s.queued += chunk.length;
+      if (s.queued >= SlipwayHost.READ_AHEAD) s.source.pause();
+      this.wake();
+    });
+  }
+
+  /** A raw terminal doesn't make signals of keys any more: do it here, unless the guest is to have them. */
+  takeSignals(chunk) {
+    for (const [code, name] of [[0x03, 'SIGINT'], [0x1c, 'SIGQUIT'], [0x1a, 'SIGTSTP']]) {
+      if (chunk.includes(code)) {
+        process.kill(process.pid, name);
+        chunk = chunk.filter((byte) => byte !== code);
+      }
+    }
+    return chunk;
+  }
+
+  message(e) {
+    return SlipwayHost.MESSAGES[e.code] ?? e.message;
+  }
+
+  /** Node connects and listens asynchronously: what fails shows up after the machine was built, and is an
+   * error of the command line all the same. */
+  startError(s, e) {
+    slipwayFs.writeSync(2, `slipway: ${s.what}: ${this.message(e)}\n`);
+    process.exit(1);
+  }
+
+  unlink(path) {
+    try {
+      slipwayFs.unlinkSync(path);
+    } catch {
+      // Someone else removed it.
+    }
+  }
+
+  /** A socket file that nobody listens on is left over from a process that died. */
+  removeStale(path) {
+    if (!slipwayFs.lstatSync(path, { throwIfNoEntry: false })?.isSocket()) return;
+    const LISTENING = '00010000';
+    const listeners = slipwayFs.readFileSync('/proc/net/unix', 'latin1').split('\n').map((line) => line.split(/\s+/))
+      .filter((words) => words[3] === LISTENING).map((words) => words[7]);
+    if (!listeners.includes(path) && !listeners.includes(slipwayPath.resolve(path))) this.unlink(path);
+  }
+
+  // ---- Using them; @heap is the wasm memory ----
+
+  isReadable(s) {
+    return s.want && (s.queued > 0 || (s.ended && !s.endRead));
+  }
+
+  /** > 0 bytes; 0 end; -1 not now. */
+  read(number, heap, pointer, length) {
+    const s = this.streams[number];
+    if (!s.queued) {
+      if (!s.ended) return -1;
+      if (!s.endRead) {
+        s.endRead = true;
+        this.later(s, SlipwayHost.EVENT.CLOSED);
+      }
+      return 0;
+    }
+    let done = 0;
+    while (done < length && s.chunks.length) {
+      const part = s.chunks[0].subarray(0, length - done);
+      heap.set(part, pointer + done);
+      done += part.length;
+      if (part.length === s.chunks[0].length) s.chunks.shift();
+      else s.chunks[0] = s.chunks[0].subarray(part.length);
+    }
+    s.queued -= done;
+    if (s.queued < SlipwayHost.READ_AHEAD / 2 && s.source.isPaused()) s.source.resume();
+    return done;
+  }
+
+  /** Bytes taken; -1 not now, WRITABLE follows; -2 failed. */
+  write(number, heap, pointer, length) {
+    const s = this.streams[number];
+    if (s.kind === 'socket') {
+      if (!s.sink.writable) return -2;
+      if (s.sink.writableLength >= SlipwayHost.WRITE_AHEAD) return -1;
+      s.sink.write(heap.slice(pointer, pointer + length));
+      return length;
+    }
+    if (s.kind !== 'stdio') return -2;
+    let done = 0;
+    try {
+      while (done < length) done += slipwayFs.writeSync(s.fd, heap, pointer + done, length - done);
+    } catch (e) {
+      if (e.code !== 'EAGAIN') return -2;
+      setTimeout(() => this.later(s, SlipwayHost.EVENT.WRITABLE), SlipwayHost.RETRY_MS);
+    }
+    return done || -1;
+  }
+
+  wantRead(number, want) {
+    const s = this.streams[number];
+    s.want = want;
+    if (this.isReadable(s)) this.wake();
+  }
+
+  close(number) {
+    const s = this.streams[number];
+    this.streams[number] = null;
+    if (s.kind === 'socket') s.sink.end();
+    if (s.kind === 'listen') s.server.close();
+    if (s.unlink) this.unlink(s.unlink);
+    if (s.kind === 'stdio') {
+      s.source.pause();
+      if (s.source.isTTY) s.source.setRawMode(false);
+    }
+  }
+
+  random(heap, pointer, length) {
+    slipwayCrypto.randomFillSync(heap, pointer, length);
+  }
+}
+
+const slipwayHost = new SlipwayHost();
