@@ -422,11 +422,20 @@ static void log_unassigned(struct mem_space *s, const char *what, uint64_t addr,
              (unsigned long long)addr);
 }
 
+/* Does the access belong to this range as a whole? A device's register decodes by its first
+ * address: ports 0xcf8-0xcfb are one register though 0xcf9 is another's when accessed by itself. */
+static bool within(const struct mem_range *f, uint64_t addr, unsigned size)
+{
+    if (f->region->kind == MEM_MMIO)
+        return size <= f->region->size - (f->offset + (addr - f->first));
+    return addr + size - 1 <= f->last;
+}
+
 uint64_t mem_read(struct mem_space *s, uint64_t addr, unsigned size)
 {
     const struct mem_range *f = mem_find(s, addr);
-    if (!f || addr + size - 1 > f->last) {
-        if (f && size > 1) { /* crosses into another range */
+    if (!f || !within(f, addr, size)) {
+        if (f && size > 1) {
             unsigned half = size / 2;
             uint64_t lo = mem_read(s, addr, half);
             return lo | mem_read(s, addr + half, half) << (8 * half);
@@ -444,7 +453,7 @@ uint64_t mem_read(struct mem_space *s, uint64_t addr, unsigned size)
 void mem_write(struct mem_space *s, uint64_t addr, uint64_t value, unsigned size)
 {
     const struct mem_range *f = mem_find(s, addr);
-    if (!f || addr + size - 1 > f->last) {
+    if (!f || !within(f, addr, size)) {
         if (f && size > 1) {
             unsigned half = size / 2;
             mem_write(s, addr, value, half);

@@ -2,10 +2,9 @@
  * The board that QEMU calls `pc`: i440FX, PIIX3 and the ISA devices of a PC, wired.
  *
  * Memory: RAM up to PC_HOLE (3.5 GB) sits below 4 GB as a whole; more is split at PC_SPLIT (3 GB)
- * and goes on above 4 GB. 0xa0000-0xfffff belongs to the VGA and to the host bridge's shadowing;
- * the BIOS ROM ends at 4 GB and its last 128 KB are seen again below 1 MB. Interrupts: an ISA line
- * goes to the 8259 pair and to the I/O APIC (line 0 to pin 2); the 8259's output goes to the local
- * APIC's LINT0.
+ * and goes on above 4 GB. The host bridge maps it and shadows the BIOS area; the BIOS ROM ends at 4
+ * GB and its last 128 KB are seen again below 1 MB. Interrupts: piix3 takes an ISA line to the 8259
+ * pair and to the I/O APIC; the 8259's output goes to the local APIC's LINT0.
  */
 #include "pc.h"
 
@@ -16,20 +15,26 @@
 #include "hw/apic.h"
 #include "hw/fw_cfg.h"
 #include "hw/i8042.h"
+#include "hw/i8254.h"
 #include "hw/i8259.h"
+#include "hw/ide/ide.h"
 #include "hw/ioapic.h"
 #include "hw/linuxboot.h"
+#include "hw/pci/i440fx.h"
+#include "hw/pci/piix3.h"
 #include "machine.h"
 #include "options.h"
 
-#define KB               1024ull
-#define PC_HOLE          0xe0000000ull
-#define PC_SPLIT         0xc0000000ull
-#define FOUR_GB          0x100000000ull
-#define BIOS_MAX         (16 * 1024 * KB)
-#define BIOS_ISA_WINDOW  (128 * KB)
-#define MEM_RAM_PRIORITY 0
-#define MEM_ROM_PRIORITY 1
+#define KB                1024ull
+#define PC_HOLE           0xe0000000ull
+#define PC_SPLIT          0xc0000000ull
+#define FOUR_GB           0x100000000ull
+#define BIOS_MAX          (16 * 1024 * KB)
+#define BIOS_ISA_WINDOW   (128 * KB)
+#define PIIX3_IDE_DEVFN   ((1 << 3) | 1)
+#define RAM_PRIORITY      0
+#define BIOS_PRIORITY     0 /* see i440fx.h */
+#define BIOS_ISA_PRIORITY 1
 
 static void pc_unrealize(struct device *d)
 {
@@ -56,6 +61,7 @@ static const struct device_class pc_class = {
 
 /* ---- memory ---- */
 
+/* All but 0xa0000-0xfffff, which the host bridge opens as the guest programs it. */
 static void map_ram(struct pc *pc)
 {
     struct machine *m = pc->dev.machine;
@@ -65,15 +71,15 @@ static void map_ram(struct pc *pc)
 
     uint64_t low = m->ram_below_4g < 640 * KB ? m->ram_below_4g : 640 * KB;
     mem_region_init_alias(&pc->ram_low, "ram-low", &m->ram, 0, low);
-    mem_region_add(&m->mem, &pc->ram_low, 0, MEM_RAM_PRIORITY);
+    mem_region_add(&m->mem, &pc->ram_low, 0, RAM_PRIORITY);
     if (m->ram_below_4g > 1024 * KB) {
         mem_region_init_alias(&pc->ram_1m, "ram-1m", &m->ram, 1024 * KB,
                               m->ram_below_4g - 1024 * KB);
-        mem_region_add(&m->mem, &pc->ram_1m, 1024 * KB, MEM_RAM_PRIORITY);
+        mem_region_add(&m->mem, &pc->ram_1m, 1024 * KB, RAM_PRIORITY);
     }
     if (m->ram_above_4g) {
         mem_region_init_alias(&pc->ram_4g, "ram-4g", &m->ram, m->ram_below_4g, m->ram_above_4g);
-        mem_region_add(&m->mem, &pc->ram_4g, FOUR_GB, MEM_RAM_PRIORITY);
+        mem_region_add(&m->mem, &pc->ram_4g, FOUR_GB, RAM_PRIORITY);
     }
 }
 
@@ -96,23 +102,17 @@ static bool map_bios(struct pc *pc, struct error *err)
     if (ok) {
         uint64_t window = size < BIOS_ISA_WINDOW ? size : BIOS_ISA_WINDOW;
         memcpy(pc->bios.host, image, size);
-        mem_region_add(&m->mem, &pc->bios, FOUR_GB - size, MEM_ROM_PRIORITY);
+        mem_region_add(&m->mem, &pc->bios, FOUR_GB - size, BIOS_PRIORITY);
         mem_region_init_alias(&pc->bios_isa, "bios-isa", &pc->bios, size - window, window);
-        mem_region_add(&m->mem, &pc->bios_isa, 1024 * KB - window, MEM_ROM_PRIORITY);
+        mem_region_add(&m->mem, &pc->bios_isa, 1024 * KB - window, BIOS_ISA_PRIORITY);
+        if (window == BIOS_ISA_WINDOW)
+            pc->bios_isa_bytes = pc->bios_isa.host;
     }
     free(image);
     return ok;
 }
 
 /* ---- lines ---- */
-
-static void set_isa_irq(void *opaque, int n, int level)
-{
-    struct machine *m = opaque;
-    i8259_set_irq(m->pic, (unsigned)n, level);
-    if (m->ioapic)
-        ioapic_set_pin(m->ioapic, n == 0 ? 2 : (unsigned)n, level);
-}
 
 static void set_pic_output(void *opaque, int n, int level)
 {
@@ -130,8 +130,6 @@ static bool add_interrupt_controllers(struct machine *m, struct error *err)
     if (!apic_new(m, m->cpus[0], err) || !i8259_new(m, output, err) || !ioapic_new(m, err))
         return false;
     apic_connect_pic(m, ack_pic, m->pic);
-    for (int n = 0; n < 16; n++)
-        m->isa_irq[n] = (struct irq){ set_isa_irq, m, n };
     return true;
 }
 
@@ -149,7 +147,14 @@ static bool add_isa_devices(struct pc *pc, struct error *err)
 {
     struct machine *m = pc->dev.machine;
     struct irq a20_keyboard = { set_a20, pc, A20_KEYBOARD };
-    return i8042_new(m, &m->isa_irq[1], &m->isa_irq[12], &a20_keyboard, err);
+    return i8254_new(m, m->isa_irq[0], err) &&
+           i8042_new(m, &m->isa_irq[1], &m->isa_irq[12], &a20_keyboard, err);
+}
+
+static bool add_ide(struct pc *pc, struct error *err)
+{
+    pc->ide = piix3_ide_new(pc->dev.machine, PIIX3_IDE_DEVFN, err);
+    return pc->ide != NULL;
 }
 
 bool pc_build(struct machine *m, struct error *err)
@@ -157,10 +162,12 @@ bool pc_build(struct machine *m, struct error *err)
     struct pc *pc = (struct pc *)device_new(m, &pc_class);
     if (!pc || !device_realize(&pc->dev, err))
         return error_set(err, "out of memory");
-    map_ram(pc);
     m->fw_cfg = fw_cfg_new(m);
     if (!m->fw_cfg)
         return error_set(err, "out of memory");
-    return map_bios(pc, err) && add_interrupt_controllers(m, err) && add_isa_devices(pc, err) &&
+    map_ram(pc);
+    return map_bios(pc, err) && add_interrupt_controllers(m, err) &&
+           i440fx_new(m, pc->bios_isa_bytes, err) && piix3_new(m, err) &&
+           add_isa_devices(pc, err) && add_ide(pc, err) && pc_add_drives(pc, err) &&
            (!m->opt->kernel || linuxboot_load(m, err)) && pc_describe(pc, err);
 }

@@ -18,9 +18,13 @@ struct pc {
     struct device dev;
     struct mem_region ram_low, ram_1m, ram_4g; /* windows on m->ram */
     struct mem_region bios, bios_isa;
+    const uint8_t *bios_isa_bytes; /* the last 128 KB of the BIOS image */
     bool a20[A20_SOURCES];
     struct piix_ide *ide;
 };
+
+/* pc_drives.c: opens the -drives and gives those of IDE their places. */
+bool pc_add_drives(struct pc *pc, struct error *err);
 
 /* Sizes, boot order and the like in fw_cfg and CMOS; the last step of building. */
 bool pc_describe(struct pc *pc, struct error *err);

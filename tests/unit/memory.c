@@ -206,6 +206,23 @@ static void accesses_are_split_and_widened_to_what_the_device_takes(void)
     mem_space_free(&s);
 }
 
+static void a_register_decodes_by_its_first_address(void)
+{
+    struct mem_region wide, inner;
+    begin(0x10000);
+    mem_region_init_io(&wide, "cf8", 4, &any_size, NULL);
+    mem_region_init_io(&inner, "cf9", 1, &only_8, NULL);
+    mem_region_add(&s, &wide, 0xcf8, 0);
+    mem_region_add(&s, &inner, 0xcf9, 1);
+    mem_write(&s, 0xcf8, 0x80001234, 4);
+    CHECK_EQ(last.size, 4);
+    CHECK_EQ(last.value, 0x80001234);
+    mem_write(&s, 0xcf9, 6, 1);
+    CHECK_EQ(last.offset, 0);
+    CHECK_EQ(last.size, 1);
+    mem_space_free(&s);
+}
+
 static void ports_beyond_32_bits_are_split(void)
 {
     struct mem_region a;
@@ -310,6 +327,7 @@ int main(void)
     RUN(random_maps_agree_with_a_page_by_page_model);
     RUN(aliases_share_bytes_and_readonly_is_their_own);
     RUN(accesses_are_split_and_widened_to_what_the_device_takes);
+    RUN(a_register_decodes_by_its_first_address);
     RUN(ports_beyond_32_bits_are_split);
     RUN(bulk_access_crosses_ranges_and_holes);
     RUN(a_device_that_dmas_to_itself_is_stopped);

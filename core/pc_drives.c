@@ -1,0 +1,90 @@
+/*
+ * The drives of the command line and their places.
+ *
+ * Every -drive is opened first; then those with an index take their unit, and the others the free
+ * units in order, as QEMU does. Units of IDE: primary master, primary slave, secondary master,
+ * secondary slave. A drive without file is an empty CD drive. if=none waits for a -device.
+ */
+#include <stdio.h>
+
+#include "block/block.h"
+#include "hw/fw_cfg.h"
+#include "hw/ide/ide.h"
+#include "machine.h"
+#include "options.h"
+#include "pc.h"
+
+static bool open_drives(struct machine *m, struct error *err)
+{
+    for (const struct drive_option *o = m->opt->drives; o; o = o->next) {
+        struct blk *blk = NULL;
+        if (o->file) {
+            struct blk_options b = { .id = o->id,
+                                     .file = o->file,
+                                     .format = o->format,
+                                     .readonly = o->readonly,
+                                     .snapshot = o->snapshot };
+            blk = blk_open(m, &b, err);
+            if (!blk)
+                return false;
+        }
+        if (!machine_add_drive(m, o, blk)) {
+            blk_close(blk);
+            return error_set(err, "out of memory");
+        }
+    }
+    return true;
+}
+
+/* Gives each drive of interface @iface a unit of @units; fails if there are more than that. */
+static bool place(struct machine *m, enum drive_if iface, const char *name, struct drive **unit,
+                  int units, struct error *err)
+{
+    for (struct drive *d = m->drives; d; d = d->next)
+        if (d->opt->iface == iface && d->opt->index >= 0) {
+            if (d->opt->index >= units || unit[d->opt->index])
+                return error_set(err, "drive '%s': %s unit %d is taken or doesn't exist",
+                                 d->opt->id ? d->opt->id : d->opt->file, name, d->opt->index);
+            unit[d->opt->index] = d;
+        }
+    for (struct drive *d = m->drives; d; d = d->next)
+        if (d->opt->iface == iface && d->opt->index < 0) {
+            int n = 0;
+            while (n < units && unit[n])
+                n++;
+            if (n == units)
+                return error_set(err, "drive '%s': all %d %s units are taken",
+                                 d->opt->id ? d->opt->id : d->opt->file, units, name);
+            unit[n] = d;
+        }
+    return true;
+}
+
+static bool add_ide_drives(struct pc *pc, struct error *err)
+{
+    struct machine *m = pc->dev.machine;
+    struct drive *unit[IDE_UNITS] = { 0 };
+    if (!place(m, DRIVE_IDE, "IDE", unit, IDE_UNITS, err))
+        return false;
+    for (int n = 0; n < IDE_UNITS; n++) {
+        struct drive *d = unit[n];
+        if (!d)
+            continue;
+        struct ide_unit u = { .blk = d->blk, .cdrom = d->opt->cdrom };
+        if (!piix_ide_attach(pc->ide, (unsigned)n, &u, err))
+            return false;
+        d->used = true;
+        if (d->opt->bootindex >= 0) {
+            char path[64];
+            snprintf(path, sizeof path, "/pci@i0cf8/ide@1,1/drive@%d/disk@%d", n / 2, n % 2);
+            if (!fw_cfg_add_boot_path(m->fw_cfg, d->opt->bootindex, path))
+                return error_set(err, "out of memory");
+        }
+    }
+    return true;
+}
+
+bool pc_add_drives(struct pc *pc, struct error *err)
+{
+    return open_drives(pc->dev.machine, err) && add_ide_drives(pc, err);
+}
