@@ -275,9 +275,15 @@ static void fetch_packed(const struct vga *v, const struct vga_view *w, uint32_t
     }
 }
 
+/* Full intensity stays full: the upper bits repeat below. */
 static uint32_t expand5(uint32_t c)
 {
-    return c << 3;
+    return c << 3 | c >> 2;
+}
+
+static uint32_t expand6(uint32_t c)
+{
+    return c << 2 | c >> 4;
 }
 
 /* The VBE formats: @p has all of the line. */
@@ -299,7 +305,7 @@ static void fetch_vbe(const struct vga_view *w, const uint8_t *p, uint32_t *dst,
     case VGA_VBE16:
         for (int x = 0; x < width; x++) {
             uint32_t c = (uint32_t)p[x * 2 + hi] << 8 | p[x * 2 + lo];
-            dst[x] = ALPHA | expand5(c >> 11) << 16 | (c >> 5 & 63) << 10 | expand5(c & 31);
+            dst[x] = ALPHA | expand5(c >> 11) << 16 | expand6(c >> 5 & 63) << 8 | expand5(c & 31);
         }
         break;
     case VGA_VBE24:

@@ -64,7 +64,7 @@ static bool decode(const struct vga *v, uint32_t a, bool odd_even, struct target
         return false;
     if (map <= 1)
         a += v->bank_offset;
-    if (v->seq[SEQ_MEMORY] & 8) {
+    if ((v->seq[SEQ_MEMORY] & 8) || packed_vbe(v)) {
         uint32_t limit = vga_vbe_enabled(v) ? v->vram_size : VGA_PLANES_SIZE;
         t->offset = a & (limit - 1) & ~3u;
         t->low = a & 3;

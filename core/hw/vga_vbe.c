@@ -57,7 +57,7 @@ static void fix_geometry(struct vga *v)
         if (x_bytes + screen > v->vram_size)
             r[VBE_X_OFFSET] = 0;
     }
-    r[VBE_VIRT_HEIGHT] = at_most((uint16_t)(lines > 0xffff ? 0xffff : lines), 0xffff);
+    r[VBE_VIRT_HEIGHT] = (uint16_t)(lines > 0xffff ? 0xffff : lines);
 }
 
 void vga_vbe_derive(struct vga *v)
@@ -72,7 +72,8 @@ void vga_vbe_derive(struct vga *v)
     v->vbe_start &= ~3u;
 }
 
-/* The VGA registers as a VBE mode has them. */
+/* The VGA registers as a VBE mode has them. The sequencer's stay: the packed modes don't ask them,
+ * and the VGA mode that was set before is whole again when the extension is switched off. */
 static void program_vga(struct vga *v)
 {
     unsigned last = v->vbe[VBE_YRES] - 1u;
@@ -86,12 +87,6 @@ static void program_vga(struct vga *v)
     v->crtc[CRTC_LINE_COMPARE] = 0xff;
     v->crtc[CRTC_MAX_SCAN] = (uint8_t)((v->crtc[CRTC_MAX_SCAN] & ~0x9f) | 0x40);
     bool planar = v->vbe[VBE_BPP] == 4;
-    if (planar) {
-        v->seq[SEQ_CLOCKING] &= (uint8_t)~8;
-    } else {
-        v->seq[SEQ_MEMORY] |= 8;
-        v->seq[SEQ_MAP_MASK] |= 15;
-    }
     v->gc[GC_MODE] = (uint8_t)((v->gc[GC_MODE] & ~0x60) | (planar ? 0 : 0x40));
 }
 
