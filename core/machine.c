@@ -93,7 +93,8 @@ struct machine *machine_new(struct machine_options *opt, struct error *err)
     m->clock.icount = &m->cpus[0]->icount;
     m->clock.icount_budget = &m->cpus[0]->budget;
     m->display = display_new(m);
-    if (!m->display) {
+    m->input = input_new(m);
+    if (!m->display || !m->input) {
         error_set(err, "out of memory");
         goto fail;
     }
@@ -140,6 +141,8 @@ void machine_free(struct machine *m)
     for (int i = 0; i < m->cpu_count; i++)
         cpu_free(m->cpus[i]);
     mem_region_free(&m->ram);
+    input_free(m->input);
+    display_free(m->display);
     clock_free(&m->clock);
     free(m);
 }

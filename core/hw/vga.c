@@ -270,6 +270,8 @@ bool vga_init(struct vga *v, struct machine *m, uint32_t vram_size, struct error
 
 void vga_free(struct vga *v)
 {
+    if (!v->machine)
+        return; /* never got as far as vga_init */
     if (v->display)
         display_attach(v->display, NULL, NULL);
     if (v->fast_size)

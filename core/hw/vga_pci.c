@@ -10,6 +10,8 @@
  */
 #include "hw/vga.h"
 
+#include <string.h>
+
 #include "hw/edid.h"
 #include "hw/pci/pci.h"
 #include "hw/vga_core.h"
@@ -35,6 +37,7 @@ struct vga_pci {
 };
 
 static const struct field vga_pci_fields[] = {
+    PCI_DEVICE_FIELDS,
     FIELD_U8(struct vga_pci, vga.misc, 0),
     FIELD_U8(struct vga_pci, vga.feature, 0),
     FIELD_U8(struct vga_pci, vga.seq_index, 0),
@@ -60,11 +63,7 @@ static const struct field vga_pci_fields[] = {
     FIELD_END,
 };
 
-static const struct prop vga_pci_props[] = {
-    { "romfile", PROP_STRING, offsetof(struct vga_pci, pci.romfile), "vgabios-stdvga.bin",
-      "option ROM" },
-    PROP_END,
-};
+static const struct prop vga_pci_props[] = { PCI_DEVICE_PROPS, PROP_END };
 
 /* ---- BAR 2 ---- */
 
@@ -126,6 +125,8 @@ static const struct mem_ops mmio_ops = { mmio_read, mmio_write, 1, 4 };
 static bool vga_pci_realize(struct device *d, struct error *err)
 {
     struct vga_pci *s = (struct vga_pci *)d;
+    if (!s->pci.romfile)
+        s->pci.romfile = strdup("vgabios-stdvga.bin");
     if (!pci_device_init(&s->pci, err) || !vga_init(&s->vga, d->machine, VRAM_SIZE, err))
         return false;
     mem_region_init_io(&s->mmio, "vga.mmio", MMIO_SIZE, &mmio_ops, s);
@@ -137,18 +138,23 @@ static bool vga_pci_realize(struct device *d, struct error *err)
 static void vga_pci_unrealize(struct device *d)
 {
     struct vga_pci *s = (struct vga_pci *)d;
+    pci_device_exit(&s->pci);
     mem_region_free(&s->mmio);
     vga_free(&s->vga);
 }
 
 static void vga_pci_reset(struct device *d)
 {
-    vga_reset(&((struct vga_pci *)d)->vga);
+    struct vga_pci *s = (struct vga_pci *)d;
+    pci_device_reset(&s->pci);
+    vga_reset(&s->vga);
 }
 
 static void vga_pci_post_load(struct device *d)
 {
-    vga_post_load(&((struct vga_pci *)d)->vga);
+    struct vga_pci *s = (struct vga_pci *)d;
+    pci_device_post_load(&s->pci);
+    vga_post_load(&s->vga);
 }
 
 static const struct pci_class_info vga_pci_info = {
