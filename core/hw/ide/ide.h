@@ -52,4 +52,7 @@ bool piix_ide_set_medium(struct piix_ide *s, unsigned unit, struct blk *blk, boo
 /* Geometry of the disk at @unit for the CMOS; false if there is no disk. */
 bool piix_ide_geometry(const struct piix_ide *s, unsigned unit, struct ide_geometry *g);
 
+/* The default geometry of a disk of @sectors (virtio-blk reports it, too). */
+void ide_guess_geometry(uint64_t sectors, struct ide_geometry *g);
+
 #endif

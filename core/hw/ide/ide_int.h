@@ -177,7 +177,6 @@ void ata_transfer_done(struct ide_drive *d);       /* a PIO block ended */
 void ata_dma_go(struct ide_drive *d);              /* the bus master is ready */
 
 /* identify.c */
-void ide_guess_geometry(uint64_t sectors, struct ide_geometry *g);
 void ide_identify(struct ide_drive *d); /* 512 bytes into buf */
 void ide_identify_packet(struct ide_drive *d);
 

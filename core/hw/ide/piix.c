@@ -155,9 +155,14 @@ static void piix_ide_unrealize(struct device *dev)
     for (int i = 0; i < 2; i++) {
         mem_region_remove(&s->channels[i].cmd_region);
         mem_region_remove(&s->channels[i].ctl_region);
-        for (int j = 0; j < 2; j++)
-            free(s->channels[i].drives[j].buf);
+        for (int j = 0; j < 2; j++) {
+            struct ide_drive *d = &s->channels[i].drives[j];
+
+            blk_drain(d->blk); /* nothing may write to buf any more */
+            free(d->buf);
+        }
     }
+    pci_device_exit(&s->pci);
 }
 
 static void piix_ide_reset(struct device *dev)
@@ -173,6 +178,7 @@ static void piix_ide_post_load(struct device *dev)
 {
     struct piix_ide *s = (struct piix_ide *)dev;
 
+    pci_device_post_load(&s->pci);
     for (int i = 0; i < 2; i++) {
         s->channels[i].irq_level = -1;
         ide_update_irq(&s->channels[i]);
@@ -219,6 +225,7 @@ static void piix_ide_post_load(struct device *dev)
         DRIVE_FIELDS(c.drives[1])
 
 static const struct field piix_ide_fields[] = {
+    PCI_DEVICE_FIELDS,
     CHANNEL_FIELDS(channels[0]),
     CHANNEL_FIELDS(channels[1]),
     FIELD_END,
