@@ -19,8 +19,8 @@
 #define MAX_LENGTH 15
 
 static const struct opcode_table *const tables[] = {
-    &opcodes_int, &opcodes_arith, &opcodes_string, &opcodes_flow, &opcodes_sys,
-    &opcodes_x87, &opcodes_sse,   &opcodes_sse4,   &opcodes_ssefp
+    &opcodes_int, &opcodes_arith, &opcodes_string, &opcodes_flow,  &opcodes_sys,
+    &opcodes_x87, &opcodes_sse,   &opcodes_sse4,   &opcodes_ssefp, &opcodes_fxsave,
 };
 #define TABLE_COUNT (sizeof tables / sizeof tables[0])
 

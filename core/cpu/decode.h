@@ -229,7 +229,7 @@ struct opcode_table {
 };
 /* One per ops_*.c file; listed in decode.c. */
 extern const struct opcode_table opcodes_int, opcodes_arith, opcodes_string, opcodes_flow,
-    opcodes_sys, opcodes_x87, opcodes_sse, opcodes_sse4, opcodes_ssefp;
+    opcodes_sys, opcodes_x87, opcodes_sse, opcodes_sse4, opcodes_ssefp, opcodes_fxsave;
 
 /* All rows, in order of the tables: insn.op indexes it. */
 extern const struct opcode **opcode_rows;

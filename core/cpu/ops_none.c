@@ -1,6 +1,3 @@
-/* Empty tables for the instruction groups that haven't landed yet. */
+/* An empty table for the instruction group that hasn't landed yet. */
 #include "cpu/decode.h"
-#define NONE(n) const struct opcode_table n __attribute__((weak)) = { NULL, 0 }
-NONE(opcodes_sse);
-NONE(opcodes_sse4);
-NONE(opcodes_ssefp);
+const struct opcode_table opcodes_ssefp __attribute__((weak)) = { NULL, 0 };
