@@ -19,9 +19,9 @@
 struct machine;
 struct pci_bus;
 
-/* Makes the bridge at 00.0 and bus 0 (m->pci) and maps m->ram (m->ram_below_4g and ram_above_4g
- * must be set). @bios: the last 128 KB of the BIOS image (not copied, must outlive the bridge),
- * which reads see below write-only shadow RAM; NULL: none. Hooks SMM entry and exit of all CPUs. */
+/* Makes the bridge at 00.0 and bus 0 (m->pci), with windows on m->ram (at least 1 MB). @bios: the
+ * last 128 KB of the BIOS image (not copied, must outlive the bridge), which reads see below
+ * write-only shadow RAM; NULL: none. Hooks SMM entry and exit of all CPUs. */
 struct pci_bus *i440fx_new(struct machine *m, const uint8_t *bios, struct error *err);
 
 #endif
