@@ -12,16 +12,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hw/acpi_pm.h"
 #include "hw/apic.h"
 #include "hw/fw_cfg.h"
+#include "hw/hpet.h"
 #include "hw/i8042.h"
 #include "hw/i8254.h"
+#include "hw/i8257.h"
 #include "hw/i8259.h"
 #include "hw/ide/ide.h"
 #include "hw/ioapic.h"
 #include "hw/linuxboot.h"
+#include "hw/mc146818rtc.h"
 #include "hw/pci/i440fx.h"
 #include "hw/pci/piix3.h"
+#include "hw/port92.h"
 #include "machine.h"
 #include "options.h"
 
@@ -147,8 +152,20 @@ static bool add_isa_devices(struct pc *pc, struct error *err)
 {
     struct machine *m = pc->dev.machine;
     struct irq a20_keyboard = { set_a20, pc, A20_KEYBOARD };
-    return i8254_new(m, m->isa_irq[0], err) &&
-           i8042_new(m, &m->isa_irq[1], &m->isa_irq[12], &a20_keyboard, err);
+    struct irq a20_port92 = { set_a20, pc, A20_PORT92 };
+    struct irq pit = m->isa_irq[0], rtc = m->isa_irq[8];
+    if (!m->opt->no_hpet) {
+        struct hpet *hpet = hpet_new(m, err);
+        if (!hpet)
+            return false;
+        pit = hpet_legacy_input(hpet, HPET_LEGACY_PIT);
+        rtc = hpet_legacy_input(hpet, HPET_LEGACY_RTC);
+    }
+    pc->rtc = mc146818rtc_new(m, rtc, err);
+    pc->dma = i8257_new(m, err);
+    return pc->rtc && pc->dma && i8254_new(m, pit, err) &&
+           i8042_new(m, &m->isa_irq[1], &m->isa_irq[12], &a20_keyboard, err) &&
+           port92_new(m, a20_port92, err) && (m->opt->no_acpi || acpi_pm_new(m, true, err));
 }
 
 static bool add_ide(struct pc *pc, struct error *err)

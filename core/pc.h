@@ -7,8 +7,10 @@
 #include "hw/device.h"
 #include "memory.h"
 
+struct i8257;
 struct ide_geometry;
 struct machine;
+struct mc146818rtc;
 struct piix_ide;
 
 enum pc_a20_source { A20_KEYBOARD, A20_PORT92, A20_SOURCES };
@@ -21,6 +23,8 @@ struct pc {
     const uint8_t *bios_isa_bytes; /* the last 128 KB of the BIOS image */
     bool a20[A20_SOURCES];
     struct piix_ide *ide;
+    struct mc146818rtc *rtc;
+    struct i8257 *dma;
 };
 
 /* pc_drives.c: opens the -drives and gives those of IDE their places. */
