@@ -260,7 +260,7 @@ static struct block *make_scratch(struct cpu *c, uint64_t la)
     unsigned want = room >= FETCH_MAX - 1 ? FETCH_MAX : (unsigned)room + 1;
     unsigned first = 4096 - (unsigned)(la & 0xfff);
     unsigned have = first < want ? first : want;
-    struct block *b = &c->blocks->scratch;
+    struct block *b = (struct block *)c->blocks->scratch;
     b->code = 0;
     if (!mem_fetch(c, la, bytes, have))
         return NULL;

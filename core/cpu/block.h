@@ -49,11 +49,8 @@ struct jump_entry {
 
 struct block_cache {
     struct jump_entry jumps[JUMP_CACHE_SIZE];
-    /* For one instruction that can't be cached. */
-    union {
-        struct block scratch;
-        uint8_t scratch_space[sizeof(struct block) + 2 * sizeof(struct insn)];
-    };
+    /* A struct block for one instruction that can't be cached. */
+    _Alignas(struct block) uint8_t scratch[sizeof(struct block) + 2 * sizeof(struct insn)];
     struct block_cache *next;
 };
 struct block_cache *block_cache_new(void); /* one per CPU; NULL: out of memory */

@@ -141,9 +141,10 @@ static bool load_initrd(struct machine *m, uint8_t *setup, unsigned version, uin
     put32(setup + RAMDISK_IMAGE, (uint32_t)base);
     put32(setup + RAMDISK_SIZE, (uint32_t)size);
     struct fw_cfg *f = m->fw_cfg;
-    return (fw_cfg_add_u32(f, FW_CFG_INITRD_ADDR, (uint32_t)base) &
-            fw_cfg_add_u32(f, FW_CFG_INITRD_SIZE, (uint32_t)size) &
-            fw_cfg_add_owned(f, FW_CFG_INITRD_DATA, data, size)) ||
+    /* What takes ownership comes first, so that it is called whatever else fails. */
+    return (fw_cfg_add_owned(f, FW_CFG_INITRD_DATA, data, size) &&
+            fw_cfg_add_u32(f, FW_CFG_INITRD_ADDR, (uint32_t)base) &&
+            fw_cfg_add_u32(f, FW_CFG_INITRD_SIZE, (uint32_t)size)) ||
            error_set(err, "initrd '%s': out of memory", path);
 }
 
@@ -225,15 +226,15 @@ static bool load_bzimage(struct machine *m, const uint8_t *image, size_t size, s
     }
 
     struct fw_cfg *f = m->fw_cfg;
-    ok = fw_cfg_add_u32(f, FW_CFG_CMDLINE_ADDR, l.cmdline) &
-         fw_cfg_add_u32(f, FW_CFG_CMDLINE_SIZE, (uint32_t)cmdline_size) &
-         fw_cfg_add(f, FW_CFG_CMDLINE_DATA, cmdline, cmdline_size) &
-         fw_cfg_add_u32(f, FW_CFG_KERNEL_ADDR, l.kernel) &
-         fw_cfg_add_u32(f, FW_CFG_KERNEL_SIZE, (uint32_t)kernel_size) &
-         fw_cfg_add(f, FW_CFG_KERNEL_DATA, image + setup_size, kernel_size) &
-         fw_cfg_add_u32(f, FW_CFG_SETUP_ADDR, l.setup) &
-         fw_cfg_add_u32(f, FW_CFG_SETUP_SIZE, (uint32_t)setup_size) &
-         fw_cfg_add_owned(f, FW_CFG_SETUP_DATA, setup, setup_size) &
+    ok = fw_cfg_add_owned(f, FW_CFG_SETUP_DATA, setup, setup_size) &&
+         fw_cfg_add_u32(f, FW_CFG_CMDLINE_ADDR, l.cmdline) &&
+         fw_cfg_add_u32(f, FW_CFG_CMDLINE_SIZE, (uint32_t)cmdline_size) &&
+         fw_cfg_add(f, FW_CFG_CMDLINE_DATA, cmdline, cmdline_size) &&
+         fw_cfg_add_u32(f, FW_CFG_KERNEL_ADDR, l.kernel) &&
+         fw_cfg_add_u32(f, FW_CFG_KERNEL_SIZE, (uint32_t)kernel_size) &&
+         fw_cfg_add(f, FW_CFG_KERNEL_DATA, image + setup_size, kernel_size) &&
+         fw_cfg_add_u32(f, FW_CFG_SETUP_ADDR, l.setup) &&
+         fw_cfg_add_u32(f, FW_CFG_SETUP_SIZE, (uint32_t)setup_size) &&
          linuxboot_add_rom(f, "linuxboot_dma.bin", linuxboot_rom, linuxboot_rom_size);
     return ok || error_set(err, "kernel '%s': out of memory", path);
 }

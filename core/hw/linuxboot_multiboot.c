@@ -308,13 +308,14 @@ bool multiboot_load(struct machine *m, const uint8_t *file, size_t size, size_t 
         error_prepend(err, "kernel '%s'", m->opt->kernel);
     ok = ok && make_info(m, &im, &info, err);
     if (ok) {
-        ok = fw_cfg_add_u32(f, FW_CFG_KERNEL_ENTRY, (uint32_t)im.entry) &
-             fw_cfg_add_u32(f, FW_CFG_KERNEL_ADDR, (uint32_t)im.base) &
-             fw_cfg_add_u32(f, FW_CFG_KERNEL_SIZE, (uint32_t)im.size) &
-             fw_cfg_add_u32(f, FW_CFG_INITRD_ADDR, INFO_ADDR) &
-             fw_cfg_add_u32(f, FW_CFG_INITRD_SIZE, (uint32_t)info.len) &
-             fw_cfg_add(f, FW_CFG_INITRD_DATA, info.data, info.len) &
-             fw_cfg_add_owned(f, FW_CFG_KERNEL_DATA, im.data, (size_t)im.size) &
+        /* What takes ownership comes first, so that it is called whatever else fails. */
+        ok = fw_cfg_add_owned(f, FW_CFG_KERNEL_DATA, im.data, (size_t)im.size) &&
+             fw_cfg_add_u32(f, FW_CFG_KERNEL_ENTRY, (uint32_t)im.entry) &&
+             fw_cfg_add_u32(f, FW_CFG_KERNEL_ADDR, (uint32_t)im.base) &&
+             fw_cfg_add_u32(f, FW_CFG_KERNEL_SIZE, (uint32_t)im.size) &&
+             fw_cfg_add_u32(f, FW_CFG_INITRD_ADDR, INFO_ADDR) &&
+             fw_cfg_add_u32(f, FW_CFG_INITRD_SIZE, (uint32_t)info.len) &&
+             fw_cfg_add(f, FW_CFG_INITRD_DATA, info.data, info.len) &&
              linuxboot_add_rom(f, "multiboot_dma.bin", multiboot_rom, multiboot_rom_size);
         im.data = NULL;
         if (!ok)
