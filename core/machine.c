@@ -255,6 +255,15 @@ void machine_listen(struct machine *m, struct machine_listener *l)
     m->listeners = l;
 }
 
+void machine_unlisten(struct machine *m, struct machine_listener *l)
+{
+    for (struct machine_listener **at = &m->listeners; *at; at = &(*at)->next)
+        if (*at == l) {
+            *at = l->next;
+            return;
+        }
+}
+
 static void tell(struct machine *m, enum machine_event e, enum shutdown_cause cause)
 {
     for (struct machine_listener *l = m->listeners, *next; l; l = next) {

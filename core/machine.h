@@ -94,6 +94,7 @@ void machine_request_reset(struct machine *m, enum shutdown_cause cause);
 void machine_request_shutdown(struct machine *m, enum shutdown_cause cause, int status);
 void machine_request_powerdown(struct machine *m); /* ACPI power button */
 void machine_listen(struct machine *m, struct machine_listener *l);
+void machine_unlisten(struct machine *m, struct machine_listener *l);
 /* Runs @fn once before the next instruction slice (bottom half). Any number may be pending. */
 void machine_defer(struct machine *m, void (*fn)(void *opaque), void *opaque);
 /* Forgets what machine_defer was asked to do with exactly this pair. */
