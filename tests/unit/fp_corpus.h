@@ -111,6 +111,41 @@ static inline uint32_t corpus_f32(void)
     return (uint32_t)((rnd() & 1) << 31 | (uint64_t)corpus_exp(8) << 23 | corpus_bits(23));
 }
 
+/* 16 bytes of SSE operands of @width bits; now and then related to those at @like. */
+static inline union xmm corpus_xmm(unsigned width, const union xmm *like)
+{
+    union xmm v;
+    for (int i = 0; i < 2; i++)
+        v.u64[i] = width == 32 ? corpus_f32() | (uint64_t)corpus_f32() << 32 : corpus_f64();
+    if (like && rnd_below(4) == 0) {
+        for (unsigned i = 0; i < 128 / width; i++) {
+            if (width == 32)
+                v.u32[i] = (like->u32[i] + rnd_below(5) - 2) ^ (uint32_t)((rnd() & 1) << 31);
+            else
+                v.u64[i] = (like->u64[i] + rnd_below(5) - 2) ^ (rnd() & 1) << 63;
+        }
+    } else if (rnd_below(8) == 0) { /* integers and halves around the limits of int32 and int64 */
+        static const double near[] = {
+            0, 1, 2147483647, 2147483648, 4294967296, 9007199254740992, 9223372036854775808.0
+        };
+        double x = near[rnd_below(7)] + (rnd_below(9) - 4.0) / 2;
+        x = rnd() & 1 ? -x : x;
+        if (width == 32)
+            v.f32[rnd_below(4)] = (float)x;
+        else
+            v.f64[rnd_below(2)] = x;
+    } else if (rnd_below(3) == 0) { /* one special lane among ordinary ones */
+        unsigned keep = rnd_below(128 / width);
+        for (unsigned i = 0; i < 128 / width; i++) {
+            if (i != keep && width == 32)
+                v.u32[i] = 0x3f800000u + (uint32_t)(rnd() & 0x7fffff);
+            else if (i != keep)
+                v.u64[i] = 0x3ff0000000000000ull + (rnd() & 0xfffffffffffffull);
+        }
+    }
+    return v;
+}
+
 /* 160 bytes, of which the first @size are the operand. */
 static inline void corpus_memory(uint8_t *buf, unsigned size)
 {

@@ -266,7 +266,7 @@ static unsigned long run_row(const struct opcode *row, uint8_t modrm, unsigned l
 
 int main(int argc, char **argv)
 {
-    unsigned long cases = argc > 1 ? strtoul(argv[1], NULL, 0) : 15000, differences = 0, total = 0;
+    unsigned long cases = argc > 1 ? strtoul(argv[1], NULL, 0) : 8000, differences = 0, total = 0;
     rnd_seed(argc > 2 ? strtoul(argv[2], NULL, 0) : 1);
     code = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
