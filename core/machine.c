@@ -22,8 +22,10 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "char/char.h"
 #include "host/host.h"
 #include "log.h"
+#include "monitor/monitor.h"
 #include "ui/display.h"
 
 #define CHUNK_NS        500000 /* longest stretch of CPU work between looks at the time */
@@ -98,6 +100,9 @@ struct machine *machine_new(struct machine_options *opt, struct error *err)
         error_set(err, "out of memory");
         goto fail;
     }
+    for (struct string_list *c = opt->chardevs; c; c = c->next)
+        if (!chr_add_option(m, c->value, err))
+            goto fail;
     mem_transaction_begin(&m->mem);
     mem_transaction_begin(&m->io);
     bool built = pc_build(m, err);
@@ -127,6 +132,8 @@ void machine_free(struct machine *m)
     }
     mem_space_free(&m->mem);
     mem_space_free(&m->io);
+    monitor_free_all(m);
+    chr_close_all(m);
     while (m->drives) {
         struct drive *d = m->drives;
         m->drives = d->next;

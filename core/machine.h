@@ -19,6 +19,7 @@ struct pci_bus;
 struct display;
 struct input;
 struct chardev;
+struct monitor;
 struct fw_cfg;
 struct i8259;
 struct ioapic;
@@ -63,6 +64,8 @@ struct machine {
     struct fw_cfg *fw_cfg;
     struct display *display;
     struct input *input;
+    struct chardev *chardevs;    /* all, see char/char.h */
+    struct monitor *monitors;    /* all, see monitor/monitor.h */
 
     enum run_state state;
     bool reset_requested, quit;

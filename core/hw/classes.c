@@ -1,12 +1,14 @@
 /*
  * The devices that -device can make. A line each, in the order of `-device help`.
  */
+#include "hw/debugcon.h"
 #include "hw/device.h"
+#include "hw/serial.h"
 #include "hw/virtio/virtio_blk.h"
 #include "hw/virtio/virtio_rng.h"
 
 const struct device_class *const device_classes[] = {
-    &virtio_blk_pci_class,
-    &virtio_rng_pci_class,
+    &isa_debug_exit_class, &isa_debugcon_class,    &isa_serial_class,
+    &pc_testdev_class,     &virtio_blk_pci_class,  &virtio_rng_pci_class,
     NULL,
 };
