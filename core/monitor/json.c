@@ -1,11 +1,13 @@
 /*
- * JSON (RFC 8259) as QMP has it: strings may also be in single quotes, and messages need no separator.
+ * JSON (RFC 8259) as QMP has it: strings may also be in single quotes, and messages need no
+ * separator.
  *
- * Stream: json_stream_feed() runs a small lexer (enum state) over the bytes, only to know where tokens and messages end.
- * A message is complete when a token ends and neither braces nor brackets are open (or one was closed too many). The
- * text is then parsed at once by recursive descent, depth-limited because the lexer counts.  A character that can't be
- * part of any token is an error at once; the lexer then skips to the next structural or control character, so a client
- * that sends garbage gets an error and can go on.
+ * Stream: json_stream_feed() runs a small lexer (enum state) over the bytes, only to know where
+ * tokens and messages end. A message is complete when a token ends and neither braces nor brackets
+ * are open (or one was closed too many). The text is then parsed at once by recursive descent,
+ * depth-limited because the lexer counts.  A character that can't be part of any token is an error
+ * at once; the lexer then skips to the next structural or control character, so a client that sends
+ * garbage gets an error and can go on.
  */
 #include "monitor/json.h"
 
@@ -14,6 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define MAX_MEMBERS 4096 /* of one object */
 
 /* ---- values ---- */
 
@@ -152,7 +156,8 @@ static bool unescape_unicode(struct parser *x, const char *escape, char **out)
     if (ok)
         x->p += 4;
     if (ok && c >= 0xd800 && c < 0xdc00) {
-        int32_t low = x->end - x->p >= 6 && x->p[0] == '\\' && x->p[1] == 'u' ? hex4(x->p + 2, x->end) : -1;
+        int32_t low =
+            x->end - x->p >= 6 && x->p[0] == '\\' && x->p[1] == 'u' ? hex4(x->p + 2, x->end) : -1;
         ok = low >= 0xdc00 && low < 0xe000;
         if (ok) {
             c = 0x10000 + ((c & 0x3ff) << 10) + (low & 0x3ff);
@@ -310,13 +315,19 @@ static struct json *parse_container(struct parser *x, enum json_type type)
         goto bad;
     }
     bool first = true;
+    int members = 0; /* bounded: each new key is compared with all before it */
     for (char c; first ? peek(x) != close : (c = peek(x)) != close; first = false) {
         if (!first) {
             if (c != ',') {
-                fail(x, type == JSON_OBJECT ? "expected separator in dict" : "expected separator in list");
+                fail(x, type == JSON_OBJECT ? "expected separator in dict"
+                                            : "expected separator in list");
                 goto bad;
             }
             x->p++;
+        }
+        if (type == JSON_OBJECT && ++members > MAX_MEMBERS) {
+            fail(x, "too many members in object");
+            goto bad;
         }
         struct json *item = type == JSON_OBJECT ? parse_member(x, v) : parse_value(x);
         if (!item)
@@ -363,9 +374,19 @@ struct json *json_parse(const char *text, size_t len, struct error *err)
 
 enum state {
     START,
-    IN_DQ, IN_DQ_ESCAPE, IN_SQ, IN_SQ_ESCAPE,
+    IN_DQ,
+    IN_DQ_ESCAPE,
+    IN_SQ,
+    IN_SQ_ESCAPE,
     KEYWORD,
-    MINUS, ZERO, DIGITS, POINT, FRACTION, EXP, EXP_SIGN, EXP_DIGITS,
+    MINUS,
+    ZERO,
+    DIGITS,
+    POINT,
+    FRACTION,
+    EXP,
+    EXP_SIGN,
+    EXP_DIGITS,
     RECOVERY,
 };
 
@@ -404,9 +425,10 @@ static void end_token(struct json_stream *s)
 {
     s->state = START;
     s->token = s->text.len;
-    const char *limit = s->text.len > JSON_MAX_SIZE                       ? "JSON token size limit exceeded"
-                        : s->braces + s->brackets > JSON_MAX_DEPTH        ? "JSON nesting depth limit exceeded"
-                                                                          : NULL;
+    const char *limit = s->text.len > JSON_MAX_SIZE ? "JSON token size limit exceeded"
+                        : s->braces + s->brackets > JSON_MAX_DEPTH
+                            ? "JSON nesting depth limit exceeded"
+                            : NULL;
     if (limit) {
         end_message(s);
         s->message(s->opaque, NULL, limit);
@@ -425,7 +447,8 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* Does @c continue the token? Returns the next state, START if the token ended before @c, -1 if neither can be. */
+/* Does @c continue the token? Returns the next state, START if the token ended before @c, -1 if
+ * neither can be. */
 static int step(int state, char c)
 {
     bool digit = is_digit(c), e = c == 'e' || c == 'E';

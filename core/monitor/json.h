@@ -1,5 +1,6 @@
 /*
- * JSON for QMP: a tree of values, a parser for one text, a splitter that finds the texts in a byte stream, a printer.
+ * JSON for QMP: a tree of values, a parser for one text, a splitter that finds the texts in a byte
+ * stream, a printer.
  */
 #ifndef SLIPWAY_JSON_H
 #define SLIPWAY_JSON_H
@@ -11,7 +12,16 @@
 #include "error.h"
 #include "monitor/text.h"
 
-enum json_type { JSON_NULL, JSON_BOOL, JSON_INT, JSON_UINT, JSON_DOUBLE, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+enum json_type {
+    JSON_NULL,
+    JSON_BOOL,
+    JSON_INT,
+    JSON_UINT,
+    JSON_DOUBLE,
+    JSON_STRING,
+    JSON_ARRAY,
+    JSON_OBJECT
+};
 
 struct json {
     enum json_type type;
@@ -20,7 +30,7 @@ struct json {
         int64_t i;
         uint64_t u; /* above INT64_MAX */
         double d;
-        char *s;    /* UTF-8; U+0000 as C0 80 */
+        char *s;            /* UTF-8; U+0000 as C0 80 */
         struct json *first; /* of an array or object */
     };
     char *key;         /* in an object */
@@ -40,12 +50,14 @@ void json_print(struct text *t, const struct json *v, bool pretty);
 /* A string with quotes and escapes; invalid UTF-8 becomes U+FFFD. */
 void json_print_string(struct text *t, const char *s, size_t len);
 
-/* Feeds on a byte stream. Each complete text, or each error, calls back; the stream goes on behind an error. */
+/* Feeds on a byte stream. Each complete text, or each error, calls back; the stream goes on behind
+ * an error. */
 struct json_stream {
-    void (*message)(void *opaque, struct json *v, const char *error); /* @v is the callee's, or NULL with @error */
+    void (*message)(void *opaque, struct json *v,
+                    const char *error); /* @v is the callee's, or NULL with @error */
     void *opaque;
-    struct text text;   /* of the message so far */
-    size_t token;       /* where its last token began */
+    struct text text; /* of the message so far */
+    size_t token;     /* where its last token began */
     int braces, brackets;
     int state;
 };

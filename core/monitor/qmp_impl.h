@@ -1,0 +1,30 @@
+/*
+ * Between qmp.c (the protocol) and qmp_commands.c (the commands).
+ */
+#ifndef SLIPWAY_QMP_IMPL_H
+#define SLIPWAY_QMP_IMPL_H
+
+#include "monitor/monitor_impl.h"
+
+struct qmp_call {
+    struct monitor *mon;
+    struct machine *machine;
+    const struct json *args; /* checked against the declaration; NULL: none */
+    struct text *value;      /* the return value, as JSON; empty: {} */
+    struct error *err;
+    const char *class; /* of the error */
+};
+
+struct qmp_command {
+    const char *name;
+    const char
+        *args; /* "name:type" words; s string, i integer, b boolean, a array; '?' = optional */
+    bool (*fn)(struct qmp_call *call);
+};
+extern const struct qmp_command qmp_commands[]; /* ended by a NULL name */
+
+void qmp_print_version(struct text *t);
+/* "Invalid parameter type for ..."; returns false. */
+bool qmp_wrong_type(struct error *err, const char *name, enum json_type want);
+
+#endif
