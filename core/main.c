@@ -1,10 +1,14 @@
 /*
- * The command line program, native and under Node: options -> machine -> the platform's loop. What
- * goes wrong before the guest runs is one line on stderr and exit status 1.
+ * The command line program, native and under Node: options -> machine -> monitors -> the platform's
+ * loop. What goes wrong before the guest runs is one line on stderr and exit status 1.
  */
 #include <stdio.h>
 
+#include "char/char.h"
 #include "error.h"
+#include "host/host.h"
+#include "machine.h"
+#include "monitor/monitor.h"
 #include "options.h"
 
 /* One line whatever the arguments contained. */
@@ -19,13 +23,30 @@ static int fail(const struct error *err)
 
 int main(int argc, char **argv)
 {
-    static struct machine_options opt;
+    static struct machine_options opt; /* the loop under Node goes on after main has returned */
     struct error err = { "" };
     bool exit_now;
     if (!options_parse(&opt, argc, argv, &exit_now, &err))
         return fail(&err);
     if (exit_now)
         return 0;
+    struct machine *m = machine_new(&opt, &err);
+    if (!m)
+        return fail(&err);
+    if (!monitor_open_all(m, &err)) {
+        machine_free(m);
+        return fail(&err);
+    }
+    if (chr_waiting(m))
+        chr_report_waiting(m);
+    else if (!opt.start_paused)
+        machine_start(m);
+#ifdef __EMSCRIPTEN__
+    return host_main(m);
+#else
+    int status = host_main(m);
+    machine_free(m);
     options_free(&opt);
-    return 0;
+    return status;
+#endif
 }

@@ -185,6 +185,7 @@ bool pc_build(struct machine *m, struct error *err)
     map_ram(pc);
     return map_bios(pc, err) && add_interrupt_controllers(m, err) &&
            i440fx_new(m, pc->bios_isa_bytes, err) && piix3_new(m, err) &&
-           add_isa_devices(pc, err) && add_ide(pc, err) && pc_add_drives(pc, err) &&
-           (!m->opt->kernel || linuxboot_load(m, err)) && pc_describe(pc, err);
+           add_isa_devices(pc, err) && pc_add_chardevs(m, err) && add_ide(pc, err) &&
+           pc_add_drives(pc, err) && (!m->opt->kernel || linuxboot_load(m, err)) &&
+           pc_describe(pc, err);
 }

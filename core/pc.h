@@ -33,4 +33,7 @@ bool pc_add_drives(struct pc *pc, struct error *err);
 /* Sizes, boot order and the like in fw_cfg and CMOS; the last step of building. */
 bool pc_describe(struct pc *pc, struct error *err);
 
+/* pc_char.c: -serial and -debugcon. */
+bool pc_add_chardevs(struct machine *m, struct error *err);
+
 #endif

@@ -159,12 +159,24 @@ bool chr_connected(const struct chardev *c)
     return c->open;
 }
 
+bool chr_is_mux_port(const struct chardev *c)
+{
+    return c->is_mux_port;
+}
+
 bool chr_waiting(struct machine *m)
 {
     for (const struct chardev *c = m->chardevs; c; c = c->next)
         if (c->waiting)
             return true;
     return false;
+}
+
+void chr_report_waiting(struct machine *m)
+{
+    for (const struct chardev *c = m->chardevs; c; c = c->next)
+        if (c->waiting)
+            fprintf(stderr, "slipway: %s: waiting for connection on: %s\n", c->label, c->filename);
 }
 
 void chr_for_each(struct machine *m,

@@ -30,7 +30,7 @@ struct chr_frontend {
     void (*receive)(void *opaque, const uint8_t *buf, size_t len);
     void (*event)(void *opaque, enum chr_event e); /* optional */
     void (*writable)(void *opaque); /* optional: after a short chr_write, there is room again */
-    bool monitor; /* doesn't take the input focus of a mux from another front end */
+    bool monitor;                   /* doesn't take the input focus of a mux when it attaches */
     void *opaque;
 };
 
@@ -58,8 +58,15 @@ void chr_close(struct chardev *c);
 void chr_close_all(struct machine *m);
 /* Is there a server with wait=on that no client has come to yet? The machine starts after that. */
 bool chr_waiting(struct machine *m);
+/* Says on stderr which servers are waited for. */
+void chr_report_waiting(struct machine *m);
 /* Makes @c a mux: several front ends, Ctrl-A commands; returns a port of it. */
 struct chardev *chr_mux_port(struct chardev *c);
+/* All front ends are attached: a mux on which only monitors are gives the input to the first. */
+void chr_mux_settle(struct machine *m);
+/* Is it a port of a mux? Its front end is told with CHR_EVENT_MUX_IN and _OUT when it has the
+ * focus. */
+bool chr_is_mux_port(const struct chardev *c);
 /* "serial0: filename=stdio" lines of info chardev: calls @fn for each. */
 void chr_for_each(struct machine *m,
                   void (*fn)(void *opaque, const char *label, const char *filename,

@@ -64,6 +64,18 @@ static void set_focus(struct mux *x, int n)
     port_event(focused(x), CHR_EVENT_MUX_IN);
 }
 
+/* To the next port that somebody is attached to; the first one if none has it. */
+static void next_focus(struct mux *x)
+{
+    for (int step = 1; step <= PORTS; step++) {
+        int n = (x->focus + step) % PORTS;
+        if (x->ports[n].chr && x->ports[n].chr->attached) {
+            set_focus(x, n);
+            break;
+        }
+    }
+}
+
 /* Gives the port's front end what waits for it, as far as there is room. */
 static void deliver(struct mux_port *p)
 {
@@ -113,15 +125,7 @@ static void command(struct mux *x, uint8_t c)
         x->line_start = false;
         break;
     case 'b': port_event(focused(x), CHR_EVENT_BREAK); break;
-    case 'c':
-        for (int step = 1; step <= PORTS; step++) {
-            int n = ((x->focus < 0 ? 0 : x->focus) + step) % PORTS;
-            if (x->ports[n].chr && x->ports[n].chr->attached) {
-                set_focus(x, n);
-                break;
-            }
-        }
-        break;
+    case 'c': next_focus(x); break;
     }
 }
 
@@ -267,9 +271,16 @@ struct chardev *chr_mux_port(struct chardev *base)
 
 void chr_mux_take_focus(struct chardev *port)
 {
-    struct mux_port *p = port_of(port), *now = focused(port->mux);
-    if (p && (!now || !port->fe.monitor || now->chr->fe.monitor))
+    struct mux_port *p = port_of(port);
+    if (p && !port->fe.monitor)
         set_focus(port->mux, (int)(p - port->mux->ports));
+}
+
+void chr_mux_settle(struct machine *m)
+{
+    for (struct chardev *c = m->chardevs; c; c = c->next)
+        if (c->mux && !c->is_mux_port && c->mux->focus < 0)
+            next_focus(c->mux);
 }
 
 void chr_mux_port_closed(struct chardev *port)

@@ -105,13 +105,18 @@ static void event(void *opaque, enum chr_event e)
     case CHR_EVENT_CLOSED: text_free(&mon->out); break;
     case CHR_EVENT_MUX_IN:
         mon->hidden = false;
-        flush(mon);
-        if (!mon->is_qmp) {
+        if (mon->out.len) { /* the greeting, or what was said meanwhile */
+            flush(mon);
+        } else if (!mon->is_qmp) {
             monitor_write(mon, "\r\n", 2);
             readline_show_prompt(mon);
         }
         break;
-    case CHR_EVENT_MUX_OUT: mon->hidden = true; break;
+    case CHR_EVENT_MUX_OUT:
+        if (!mon->is_qmp)
+            monitor_write(mon, "\r\n", 2);
+        mon->hidden = true;
+        break;
     case CHR_EVENT_BREAK: break;
     }
 }
@@ -131,6 +136,7 @@ static struct monitor *add(struct machine *m, struct chardev *c, bool qmp, bool 
     mon->chr = c;
     mon->is_qmp = qmp;
     mon->pretty = pretty;
+    mon->hidden = chr_is_mux_port(c);
     mon->json.message = qmp_message;
     mon->json.opaque = mon;
     mon->next = m->monitors;
@@ -180,6 +186,7 @@ bool monitor_open_all(struct machine *m, struct error *err)
     for (struct string_list *s = m->opt->qmp; s; s = s->next)
         if (!open_one(m, s->value, true, &number, err))
             return false;
+    chr_mux_settle(m);
     return true;
 }
 
