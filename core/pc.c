@@ -27,6 +27,7 @@
 #include "hw/pci/i440fx.h"
 #include "hw/pci/piix3.h"
 #include "hw/port92.h"
+#include "hw/vga.h"
 #include "machine.h"
 #include "options.h"
 
@@ -168,6 +169,12 @@ static bool add_isa_devices(struct pc *pc, struct error *err)
            port92_new(m, a20_port92, err) && (m->opt->no_acpi || acpi_pm_new(m, true, err));
 }
 
+/* In QEMU's order: -vga is slot 2, the first free one. */
+static bool add_vga(struct machine *m, struct error *err)
+{
+    return !m->opt->vga || strcmp(m->opt->vga, "std") || vga_pci_new(m, err);
+}
+
 static bool add_ide(struct pc *pc, struct error *err)
 {
     pc->ide = piix3_ide_new(pc->dev.machine, PIIX3_IDE_DEVFN, err);
@@ -183,9 +190,26 @@ bool pc_build(struct machine *m, struct error *err)
     if (!m->fw_cfg)
         return error_set(err, "out of memory");
     map_ram(pc);
-    return map_bios(pc, err) && add_interrupt_controllers(m, err) &&
-           i440fx_new(m, pc->bios_isa_bytes, err) && piix3_new(m, err) &&
-           add_isa_devices(pc, err) && pc_add_chardevs(m, err) && add_ide(pc, err) &&
-           pc_add_drives(pc, err) && (!m->opt->kernel || linuxboot_load(m, err)) &&
-           pc_describe(pc, err);
+    /* One step a line, in the order of the bus slots. */
+    if (!map_bios(pc, err))
+        return false;
+    if (!add_interrupt_controllers(m, err))
+        return false;
+    if (!i440fx_new(m, pc->bios_isa_bytes, err))
+        return false;
+    if (!piix3_new(m, err))
+        return false;
+    if (!add_vga(m, err))
+        return false;
+    if (!add_isa_devices(pc, err))
+        return false;
+    if (!pc_add_chardevs(m, err))
+        return false;
+    if (!add_ide(pc, err))
+        return false;
+    if (!pc_add_drives(pc, err))
+        return false;
+    if (m->opt->kernel && !linuxboot_load(m, err))
+        return false;
+    return pc_describe(pc, err);
 }
