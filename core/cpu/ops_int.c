@@ -151,6 +151,8 @@ OP(xchg_EG)
 
 OP(xchg_ZA)
 {
+    if (i->rm == RAX) /* 90h is NOP: it doesn't clear the upper half of RAX (SDM, XCHG) */
+        return EXEC_NEXT;
     uint64_t v = reg_get(c, i->rm, i->osz);
     reg_set(c, i->rm, i->osz, reg_get(c, RAX, i->osz));
     reg_set(c, RAX, i->osz, v);
