@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hw/device.h"
 #include "log.h"
 
 #define MIB (1ull << 20)
@@ -527,6 +528,11 @@ bool option_chardev(struct option_parser *p, const char *opt, const char *arg, s
 
 bool option_device(struct option_parser *p, const char *opt, const char *arg, struct error *err)
 {
+    if (!strcmp(arg, "help") || !strcmp(arg, "?")) {
+        device_print_classes();
+        p->exit_now = true;
+        return true;
+    }
     struct device_option *d = calloc(1, sizeof *d), **tail = &p->o->devices;
     if (!d)
         abort();
@@ -550,7 +556,17 @@ bool option_device(struct option_parser *p, const char *opt, const char *arg, st
         this->next = NULL;
         keyval_free(this);
     }
-    return d->driver || error_set(err, "%s %s: no device named", opt, arg);
+    if (!d->driver)
+        return error_set(err, "%s %s: no device named", opt, arg);
+    if (keyval_get(d->props, "help")) {
+        const struct device_class *cls = device_class_find(d->driver);
+        if (!cls || !cls->bus)
+            return error_set(err, "%s: '%s' is not a valid device model name (see -device help)",
+                             opt, d->driver);
+        device_print_props(cls);
+        p->exit_now = true;
+    }
+    return true;
 }
 
 static bool add_drive(struct option_parser *p, const char *opt, struct drive_option *d,

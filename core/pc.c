@@ -209,6 +209,8 @@ bool pc_build(struct machine *m, struct error *err)
         return false;
     if (!pc_add_drives(pc, err))
         return false;
+    if (!pc_add_devices(m, err))
+        return false;
     if (m->opt->kernel && !linuxboot_load(m, err))
         return false;
     return pc_describe(pc, err);

@@ -36,4 +36,7 @@ bool pc_describe(struct pc *pc, struct error *err);
 /* pc_char.c: -serial and -debugcon. */
 bool pc_add_chardevs(struct machine *m, struct error *err);
 
+/* pc_devices.c: those of -device. */
+bool pc_add_devices(struct machine *m, struct error *err);
+
 #endif

@@ -112,5 +112,8 @@ bool device_load(struct device *d, const uint8_t *buf, size_t len, struct error 
 /* All classes that -device can make, NULL-terminated (core/hw/classes.c). */
 extern const struct device_class *const device_classes[];
 const struct device_class *device_class_find(const char *name);
+/* What -device help and -device NAME,help print (pc_devices.c). */
+void device_print_classes(void);
+void device_print_props(const struct device_class *cls);
 
 #endif
