@@ -3,6 +3,7 @@
  * loop. What goes wrong before the guest runs is one line on stderr and exit status 1.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "char/char.h"
 #include "error.h"
@@ -10,6 +11,7 @@
 #include "machine.h"
 #include "monitor/monitor.h"
 #include "options.h"
+#include "ui/window.h"
 
 /* One line whatever the arguments contained. */
 static int fail(const struct error *err)
@@ -33,7 +35,8 @@ int main(int argc, char **argv)
     struct machine *m = machine_new(&opt, &err);
     if (!m)
         return fail(&err);
-    if (!monitor_open_all(m, &err)) {
+    bool sdl = !strcmp(opt.display, "sdl");
+    if (!monitor_open_all(m, &err) || (sdl && !window_open(m, &err))) {
         machine_free(m);
         return fail(&err);
     }
@@ -45,6 +48,7 @@ int main(int argc, char **argv)
     return host_main(m);
 #else
     int status = host_main(m);
+    window_close();
     machine_free(m);
     options_free(&opt);
     return status;

@@ -4,6 +4,7 @@
 #include "hw/debugcon.h"
 #include "hw/device.h"
 #include "hw/serial.h"
+#include "hw/vga.h"
 #include "hw/virtio/virtio_blk.h"
 #include "hw/virtio/virtio_rng.h"
 
@@ -12,6 +13,7 @@ const struct device_class *const device_classes[] = {
     &isa_debugcon_class,
     &isa_serial_class,
     &pc_testdev_class,
+    &vga_pci_class,
     &virtio_blk_pci_class,
     &virtio_rng_pci_class,
     NULL,
