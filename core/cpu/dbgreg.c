@@ -94,6 +94,8 @@ bool dbg_before(struct cpu *c)
 {
     bool resume = c->rflags & FL_RF;
     uint64_t hits = 0;
+    if (c->dr6_pending && !c->shadow_ss) /* a trap of what came before: SYSRET, pushes of a delivery */
+        return cpu_fault_noerr(c, EXC_DB);
     c->rflags &= ~FL_RF; /* for one instruction only; nothing that runs can see it */
     c->step = c->rflags & FL_TF;
     if (!c->breakpoints || resume || c->shadow_ss)
