@@ -323,6 +323,19 @@ static bool i8042_realize(struct device *d, struct error *err)
     return true;
 }
 
+static void i8042_unrealize(struct device *d)
+{
+    struct i8042 *s = (struct i8042 *)d;
+    timer_del(&s->serial);
+    timer_del(&s->mouse.sample_timer);
+    mem_region_free(&s->data_port);
+    mem_region_free(&s->command_port);
+    if (d->machine->input) {
+        input_attach_keyboard(d->machine, NULL, NULL);
+        input_attach_pointer(d->machine, NULL, NULL);
+    }
+}
+
 static void i8042_reset(struct device *d)
 {
     struct i8042 *s = (struct i8042 *)d;
@@ -346,6 +359,7 @@ static const struct device_class i8042_class = {
     .size = sizeof(struct i8042),
     .fields = i8042_fields,
     .realize = i8042_realize,
+    .unrealize = i8042_unrealize,
     .reset = i8042_reset,
     .post_load = i8042_post_load,
 };

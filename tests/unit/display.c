@@ -43,8 +43,9 @@ static bool png_shows(const uint8_t *png, size_t len, const struct display_surfa
     ok = ok && end && at == len;
     for (int y = 0; ok && y < s->height; y++) {
         uint8_t *row = raw + (size_t)y * stride;
+        const uint8_t *above = row - (y > 0 ? stride : 0);
         for (size_t i = 1; row[0] == 2 && y > 0 && i < stride; i++)
-            row[i] += row[i - stride];
+            row[i] += above[i];
         for (int x = 0; x < s->width; x++) {
             uint32_t p = s->pixels[y * s->width + x];
             const uint8_t *c = row + 1 + x * 3;
