@@ -33,6 +33,7 @@ struct counter {
     int64_t start_ns; /* when counting of `count` began, less what it had counted before a pause */
     int64_t held;     /* ticks counted when the gate went low */
     uint8_t mode;     /* 0..5 */
+    uint8_t control;  /* mode and BCD bits as they were written, for the status byte */
     uint8_t access;
     bool bcd, gate;
     bool running;    /* loaded, triggered where the mode wants that, and gate not holding it */
@@ -59,7 +60,8 @@ struct i8254 {
 #define COUNTER_FIELDS(n)                                                                          \
     FIELD_U32(struct i8254, c[n].count, 0), FIELD_U32(struct i8254, c[n].next_count, 0),           \
         FIELD_I64(struct i8254, c[n].start_ns, 0), FIELD_I64(struct i8254, c[n].held, 0),          \
-        FIELD_U8(struct i8254, c[n].mode, 3), FIELD_U8(struct i8254, c[n].access, ACCESS_BOTH),    \
+        FIELD_U8(struct i8254, c[n].mode, 3), FIELD_U8(struct i8254, c[n].control, 6),             \
+        FIELD_U8(struct i8254, c[n].access, ACCESS_BOTH),                                          \
         FIELD_BOOL(struct i8254, c[n].bcd, false), FIELD_BOOL(struct i8254, c[n].gate, (n) != 2),  \
         FIELD_BOOL(struct i8254, c[n].running, false),                                             \
         FIELD_BOOL(struct i8254, c[n].triggered, false),                                           \
@@ -319,8 +321,8 @@ static void latch_status(struct i8254 *s, struct counter *c)
     if (c->status_latched)
         return;
     settle(c, now_ns(s));
-    c->status = (uint8_t)(output(c, now_ns(s)) << 7 | c->null_count << 6 | c->access << 4 |
-                          c->mode << 1 | c->bcd);
+    c->status =
+        (uint8_t)(output(c, now_ns(s)) << 7 | c->null_count << 6 | c->access << 4 | c->control);
     c->status_latched = true;
 }
 
@@ -344,7 +346,9 @@ static void control(struct i8254 *s, uint8_t v)
         return;
     }
     bool gate = c->gate;
-    *c = (struct counter){ .gate = gate, .null_count = true, .access = v >> 4 & 3, .bcd = v & 1 };
+    *c = (struct counter){
+        .gate = gate, .null_count = true, .access = v >> 4 & 3, .bcd = v & 1, .control = v & 15
+    };
     c->mode = v >> 1 & 7;
     if (c->mode > 5)
         c->mode &= 3; /* 6 and 7 are 2 and 3 */

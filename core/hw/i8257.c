@@ -41,7 +41,7 @@ struct i8257 {
     struct device dev;
     struct controller c[2];
     uint8_t spare_page[16]; /* page registers that no channel uses */
-    struct mem_region io[2], page_io[3];
+    struct mem_region io[2], page_io[4];
 };
 
 #define CHANNEL_FIELDS(n, k)                                                                       \
@@ -162,8 +162,8 @@ static uint8_t *page_register(struct i8257 *s, unsigned n)
     return ch < 0 ? &s->spare_page[n & 15] : &s->c[ch >> 2].ch[ch & 3].page;
 }
 
-/* The page regions start at 0x81, 0x87 and 0x89. */
-static const uint8_t page_start[3] = { 0x81, 0x87, 0x89 };
+/* The page regions start at 0x81, 0x87, 0x89 and 0x8f. */
+static const uint8_t page_start[4] = { 0x81, 0x87, 0x89, 0x8f };
 
 #define PAGE_OPS(i)                                                                                \
     static uint64_t page_read##i(void *opaque, uint64_t offset, unsigned size)                     \
@@ -177,13 +177,15 @@ static const uint8_t page_start[3] = { 0x81, 0x87, 0x89 };
 PAGE_OPS(0)
 PAGE_OPS(1)
 PAGE_OPS(2)
+PAGE_OPS(3)
 
 static const struct mem_ops bytes_ops = { bytes_read, bytes_write, 1, 1 };
 static const struct mem_ops words_ops = { words_read, words_write, 1, 1 };
-static const struct mem_ops page_ops[3] = {
+static const struct mem_ops page_ops[4] = {
     { page_read0, page_write0, 1, 1 },
     { page_read1, page_write1, 1, 1 },
     { page_read2, page_write2, 1, 1 },
+    { page_read3, page_write3, 1, 1 },
 };
 
 /* ---- transfers ---- */
@@ -275,12 +277,12 @@ static bool i8257_realize(struct device *d, struct error *err)
 {
     struct i8257 *s = (struct i8257 *)d;
     struct mem_space *io = &d->machine->io;
-    static const uint64_t page_size[3] = { 3, 1, 3 };
+    static const uint64_t page_size[4] = { 3, 1, 3, 1 };
     mem_region_init_io(&s->io[0], "dma", 16, &bytes_ops, s);
     mem_region_init_io(&s->io[1], "dma", 32, &words_ops, s);
     mem_region_add(io, &s->io[0], 0x00, 0);
     mem_region_add(io, &s->io[1], 0xc0, 0);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         mem_region_init_io(&s->page_io[i], "dma-page", page_size[i], &page_ops[i], s);
         mem_region_add(io, &s->page_io[i], page_start[i], 0);
     }
@@ -292,7 +294,7 @@ static void i8257_unrealize(struct device *d)
     struct i8257 *s = (struct i8257 *)d;
     for (int i = 0; i < 2; i++)
         mem_region_remove(&s->io[i]);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         mem_region_remove(&s->page_io[i]);
 }
 

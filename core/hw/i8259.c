@@ -129,18 +129,9 @@ static void chip_input(struct chip *c, unsigned n, int level)
         c->level &= (uint8_t)~bit;
 }
 
-/* The slave's INT: unlike a device's edge it is taken back when the slave has nothing to ask any
- * more. */
-static void cascade(struct i8259 *s, bool level)
-{
-    chip_input(&s->chip[0], 2, level);
-    if (!level)
-        s->chip[0].irr &= (uint8_t)~4;
-}
-
 static void pic_update(struct i8259 *s)
 {
-    cascade(s, chip_pending(&s->chip[1], false) >= 0);
+    chip_input(&s->chip[0], 2, chip_pending(&s->chip[1], false) >= 0);
     bool out = chip_pending(&s->chip[0], true) >= 0;
     if (out != s->out) {
         s->out = out;
@@ -187,7 +178,7 @@ int i8259_ack(struct i8259 *s)
     }
     /* The slave's INT drops during INTA, so that its next request is a new edge. */
     if (n == 2)
-        cascade(s, false);
+        chip_input(master, 2, 0);
     pic_update(s);
     return vector;
 }

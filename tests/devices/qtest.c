@@ -223,6 +223,11 @@ void qtest_intercept_in(struct qtest *q, const char *qom_path)
     command(q, "irq_intercept_in %s", qom_path);
 }
 
+void qtest_set_irq(struct qtest *q, const char *qom_path, int n, bool level)
+{
+    command(q, "set_irq_in %s unnamed-gpio-in %d %d", qom_path, n, level);
+}
+
 void qtest_clock_step(struct qtest *q, int64_t ns)
 {
     command(q, "clock_step %" PRId64, ns);

@@ -30,6 +30,8 @@ uint32_t qtest_pci_read(struct qtest *q, int slot, unsigned reg);
 /* Level of an interrupt input after qtest_intercept ("ioapic" or "/machine/..."): 0 or 1. */
 bool qtest_irq(struct qtest *q, int n);
 void qtest_intercept_in(struct qtest *q, const char *qom_path);
+/* Drives input @n of a device ("/machine/unattached/device[6]"). */
+void qtest_set_irq(struct qtest *q, const char *qom_path, int n, bool level);
 /* Virtual time forward by @ns (only with -accel qtest). */
 void qtest_clock_step(struct qtest *q, int64_t ns);
 
