@@ -378,8 +378,6 @@ bool cpu_model_apply(struct cpu *c, const char *spec, struct error *err)
             c->features[table[k].decode >> 5] |= 1u << (table[k].decode & 31);
     if (c->cpuid_word[D8] & CPUID81D_LM) /* PREFETCHW is a no-op everywhere in long mode */
         c->features[FEAT_PREFETCHW >> 5] |= 1u << (FEAT_PREFETCHW & 31);
-    if (c->apic)
-        apic_allow_x2apic(c->apic, cpuid_has(c, CPUID_1_ECX, CPUID1C_X2APIC));
     return true;
 }
 

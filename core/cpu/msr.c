@@ -161,6 +161,14 @@ static int amd_msr(const struct cpu *c, uint32_t n)
     return -1;
 }
 
+/* AMD's four performance counters and their selectors: there on every model, but they never count.
+ * Reading 0 whatever was written tells an operating system that a virtual machine doesn't have
+ * them. */
+static bool is_dead_counter(const struct cpu *c, uint32_t n)
+{
+    return !cpu_vendor_is_intel(c) && n >= 0xc0010000u && n <= 0xc0010007u;
+}
+
 static bool unknown(struct cpu *c, const char *verb, uint32_t n)
 {
     log_mask(LOG_UNIMP, "%s of MSR %08x at %016llx", verb, n, (unsigned long long)c->rip);
@@ -190,8 +198,10 @@ static bool read_apic(struct cpu *c, uint32_t n, uint64_t *v)
 
 static bool write_apic(struct cpu *c, uint32_t n, uint64_t v)
 {
-    if (n == 0x1b)
+    if (n == 0x1b) {
+        apic_allow_x2apic(c->apic, cpuid_has(c, CPUID_1_ECX, CPUID1C_X2APIC));
         return apic_set_base(c->apic, v) || gp(c);
+    }
     if (n == 0x6e0 && has_deadline(c)) {
         apic_set_tsc_deadline(c->apic, v);
         return true;
@@ -225,6 +235,10 @@ static bool read_features(struct cpu *c, uint32_t n, uint64_t *v)
     }
     if ((k = amd_msr(c, n)) >= 0) {
         *v = c->amd_msr[k];
+        return true;
+    }
+    if (is_dead_counter(c, n)) {
+        *v = 0;
         return true;
     }
     return unknown(c, "read", n);
@@ -318,7 +332,7 @@ static bool write_features(struct cpu *c, uint32_t n, uint64_t v)
         c->amd_msr[k] = v;
         return true;
     }
-    return unknown(c, "write", n);
+    return is_dead_counter(c, n) || unknown(c, "write", n);
 }
 
 static void write_tsc(struct cpu *c, uint64_t v)

@@ -476,11 +476,14 @@ static enum exec x_rdpid(struct cpu *c, const struct insn *i)
     c->gpr[i->rm] = (uint32_t)c->tsc_aux;
     return EXEC_NEXT;
 }
-/* No counter exists, so every index is wrong. */
+/* AMD has four counters (dead ones, see msr.c), the Intel models none. */
 static enum exec x_rdpmc(struct cpu *c, const struct insn *i)
 {
     (void)i;
-    return fault(c, EXC_GP, 0);
+    if ((c->cpl != 0 && !(c->cr4 & CR4_PCE)) || cpu_vendor_is_intel(c) || (uint32_t)c->gpr[RCX] > 3)
+        return fault(c, EXC_GP, 0);
+    c->gpr[RAX] = c->gpr[RDX] = 0;
+    return EXEC_NEXT;
 }
 
 static enum exec x_cpuid(struct cpu *c, const struct insn *i)
