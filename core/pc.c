@@ -52,6 +52,11 @@ static void pc_unrealize(struct device *d)
     mem_region_free(&pc->bios);
 }
 
+static void pc_reset(struct device *d)
+{
+    pc_reset_boot_order((struct pc *)d);
+}
+
 static const struct field pc_fields[] = {
     FIELD_BOOL(struct pc, a20, 1),
     FIELD_END,
@@ -63,6 +68,7 @@ static const struct device_class pc_class = {
     .size = sizeof(struct pc),
     .fields = pc_fields,
     .unrealize = pc_unrealize,
+    .reset = pc_reset,
 };
 
 /* ---- memory ---- */

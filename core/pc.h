@@ -23,6 +23,8 @@ struct pc {
     const uint8_t *bios_isa_bytes; /* the last 128 KB of the BIOS image */
     bool a20[A20_SOURCES];
     struct piix_ide *ide;
+    /* -boot once=: 1 until the first reset (of building), 2 during the first boot, then 0. */
+    uint8_t boot_once;
     struct mc146818rtc *rtc;
     struct i8257 *dma;
 };
@@ -32,6 +34,8 @@ bool pc_add_drives(struct pc *pc, struct error *err);
 
 /* Sizes, boot order and the like in fw_cfg and CMOS; the last step of building. */
 bool pc_describe(struct pc *pc, struct error *err);
+/* At a reset: takes -boot once= back after the first boot. */
+void pc_reset_boot_order(struct pc *pc);
 
 /* pc_char.c: -serial and -debugcon. */
 bool pc_add_chardevs(struct machine *m, struct error *err);
