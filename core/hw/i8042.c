@@ -251,7 +251,6 @@ static void run_command(struct i8042 *s, uint8_t cmd)
     case CMD_KBD_TEST: answer(s, 0x00, ANSWER_KBD); break;
     case CMD_SELF_TEST:
         s->status |= STATUS_SYSTEM;
-        s->ram[0] |= MODE_SYSTEM;
         answer(s, 0x55, ANSWER_KBD);
         break;
     case CMD_KBD_DISABLE: s->ram[0] |= MODE_KBD_OFF; break;
