@@ -358,6 +358,7 @@ static enum exec op_fnop(struct cpu *c, const struct insn *i)
 {
     if (!x87_check(c))
         return EXEC_FAULT;
+    x87_begin_keep_c1(c, i);
     return EXEC_NEXT;
 }
 

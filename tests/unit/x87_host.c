@@ -194,6 +194,8 @@ static bool close_enough(struct host_state *a, struct host_state *b)
     ulps[worst < 2 ? worst : 2]++;
     if (worst < 2) {
         memcpy(a->fpu.st, b->fpu.st, 20);
+        if (worst) /* one may be denormal, the other not */
+            a->fpu.ftw = b->fpu.ftw;
         ulps_c1 += (worst == 0 && ((a->fpu.fsw ^ b->fpu.fsw) & FSW_C1));
         a->fpu.fsw = (a->fpu.fsw & ~FSW_C1) | (b->fpu.fsw & FSW_C1);
     }

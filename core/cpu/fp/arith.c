@@ -10,8 +10,7 @@
 #include <math.h>
 
 #include "cpu/fp/fp.h"
-
-typedef unsigned __int128 u128;
+#include "cpu/fp/wide.h"
 
 #define INTEGER_BIT (1ull << 63)
 #define QUIET_BIT   (1ull << 62)
@@ -61,10 +60,9 @@ struct fpnum fp_propagate(struct fpenv *e, struct fpnum a, struct fpnum b)
 static inline struct fpnum round_wide(struct fpenv *e, const struct fpfmt *f, bool sign, int exp,
                                       u128 v)
 {
-    int shift =
-        (v >> 64) ? __builtin_clzll((uint64_t)(v >> 64)) : 64 + __builtin_clzll((uint64_t)v);
-    v <<= shift;
-    return fp_round(e, f, sign, exp - shift, (uint64_t)(v >> 64), (uint64_t)v);
+    unsigned shift = clz128(v);
+    v = shl128(v, shift);
+    return fp_round(e, f, sign, exp - (int)shift, hi64(v), (uint64_t)v);
 }
 
 static struct fpnum add_signed(struct fpenv *e, struct fpnum a, struct fpnum b,
@@ -93,16 +91,23 @@ static struct fpnum add_signed(struct fpenv *e, struct fpnum a, struct fpnum b,
         b = t;
     }
     int distance = a.exp - b.exp;
-    u128 x = (u128)a.sig << 63, y = (u128)b.sig << 63;
-    if (distance >= 127)
+    u128 x = make128(a.sig, 0), y = make128(b.sig, 0);
+    if (distance >= 128)
         y = 1;
+    else if (distance > 64)
+        y = (b.sig >> (distance - 64)) | (shl128(y, (unsigned)(128 - distance)) != 0);
     else if (distance)
-        y = y >> distance | (y << (128 - distance) != 0);
-    if (a.sign == b.sign)
-        return round_wide(e, f, a.sign, a.exp + 1, x + y);
+        y = shr128(y, (unsigned)distance);
+    if (a.sign == b.sign) {
+        u128 sum = x + y;
+        if (sum >= x)
+            return fp_round(e, f, a.sign, a.exp, hi64(sum), (uint64_t)sum);
+        sum = make128(1ull << 63, 0) | sum >> 1 | (sum & 1);
+        return fp_round(e, f, a.sign, a.exp + 1, hi64(sum), (uint64_t)sum);
+    }
     if (x == y)
         return fp_zero(e->rc == FP_DOWN);
-    return round_wide(e, f, a.sign, a.exp + 1, x - y);
+    return round_wide(e, f, a.sign, a.exp, x - y);
 }
 
 struct fpnum fp_add(struct fpenv *e, struct fpnum a, struct fpnum b, const struct fpfmt *f)
@@ -129,7 +134,13 @@ struct fpnum fp_mul(struct fpenv *e, struct fpnum a, struct fpnum b, const struc
         return a.cls == CLS_INF || b.cls == CLS_INF ? fp_inf(sign) : fp_zero(sign);
     }
     fp_denormals(e, a, b);
-    return round_wide(e, f, sign, a.exp + b.exp + 1, (u128)a.sig * b.sig);
+    u128 product = mul64(a.sig, b.sig);
+    int exp = a.exp + b.exp + 1;
+    if (!(hi64(product) >> 63)) {
+        product <<= 1;
+        exp--;
+    }
+    return fp_round(e, f, sign, exp, hi64(product), (uint64_t)product);
 }
 
 uint64_t fp_div128(uint64_t hi, uint64_t lo, uint64_t d, uint64_t *rem)
@@ -202,16 +213,16 @@ struct fpnum fp_sqrt(struct fpenv *e, struct fpnum a, const struct fpfmt *f)
      * rest by one Newton step, at most a unit or two off. */
     bool odd = a.exp & 1;
     u128 v = (u128)a.sig << (odd ? 64 : 63);
-    double estimate = sqrt((double)(uint64_t)(v >> 64)) * 4294967296.0;
+    double estimate = sqrt((double)hi64(v)) * 4294967296.0;
     uint64_t root = estimate >= 18446744073709551615.0 ? UINT64_MAX : (uint64_t)estimate;
-    __int128 error = (__int128)(v - (u128)root * root);
+    __int128 error = (__int128)(v - mul64(root, root));
     double step = (double)error / (2.0 * estimate);
     root = step > (double)(UINT64_MAX - root) ? UINT64_MAX : root + (uint64_t)(int64_t)step;
-    while ((u128)root * root > v)
+    while (mul64(root, root) > v)
         root--;
-    while (root != UINT64_MAX && (u128)(root + 1) * (root + 1) <= v)
+    while (root != UINT64_MAX && mul64(root + 1, root + 1) <= v)
         root++;
-    u128 rest = v - (u128)root * root;
+    u128 rest = v - mul64(root, root);
     /* sqrt(v) > root + 1/2 exactly when rest > root. */
     uint64_t lo = rest == 0 ? 0 : rest > root ? INTEGER_BIT | 1 : 1;
     return fp_round(e, f, false, a.exp >> 1, root, lo);
@@ -272,8 +283,8 @@ struct fpnum fp_rem(struct fpenv *e, struct fpnum a, struct fpnum b, bool neares
         rem = carry ? a.sig - b.sig : a.sig;
         q = carry;
         /* rem < b.sig: bring down @steps zero bits. */
-        u128 v = (u128)rem << steps;
-        q = (q << steps) | fp_div128((uint64_t)(v >> 64), (uint64_t)v, b.sig, &rem);
+        u128 v = shl128(rem, (unsigned)steps);
+        q = (q << steps) | fp_div128(hi64(v), (uint64_t)v, b.sig, &rem);
     }
     *quotient = q;
     int exp = b.exp + (distance - steps);

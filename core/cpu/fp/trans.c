@@ -10,8 +10,7 @@
  */
 #include "cpu/fp/trans.h"
 #include "cpu/fp/trans_tables.h"
-
-typedef unsigned __int128 u128;
+#include "cpu/fp/wide.h"
 
 #define TOP      ((u128)1 << 127)
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -33,25 +32,23 @@ struct wide {
 static struct wide normalised(bool sign, int exp, u128 sig)
 {
     if (sig) {
-        int shift = (sig >> 64) ? __builtin_clzll((uint64_t)(sig >> 64))
-                                : 64 + __builtin_clzll((uint64_t)sig);
-        sig <<= shift;
-        exp -= shift;
+        unsigned shift = clz128(sig);
+        sig = shl128(sig, shift);
+        exp -= (int)shift;
     }
     return (struct wide){ sig, exp, sign };
 }
 
 static struct wide widened(struct fpnum a)
 {
-    return (struct wide){ (u128)a.sig << 64, a.exp, a.sign };
+    return (struct wide){ make128(a.sig, 0), a.exp, a.sign };
 }
 
 /* Upper half of the product; may be a few units too small. */
 static inline u128 mul_high(u128 a, u128 b)
 {
-    uint64_t a1 = (uint64_t)(a >> 64), a0 = (uint64_t)a, b1 = (uint64_t)(b >> 64), b0 = (uint64_t)b;
-    u128 m = (u128)a1 * b0, n = (u128)a0 * b1;
-    return (u128)a1 * b1 + (m >> 64) + (n >> 64);
+    u128 m = mul64(hi64(a), (uint64_t)b), n = mul64((uint64_t)a, hi64(b));
+    return mul64(hi64(a), hi64(b)) + hi64(m) + hi64(n);
 }
 
 static struct wide mul(struct wide a, struct wide b)
@@ -59,25 +56,27 @@ static struct wide mul(struct wide a, struct wide b)
     return normalised(a.sign ^ b.sign, a.exp + b.exp + 1, mul_high(a.sig, b.sig));
 }
 
-/* n / d * 2^128 for n < d, bit 127 of d set: two digits of 64 bits. */
+/* *n * 2^64 / d for *n < d, bit 127 of d set; *n becomes the remainder. */
+static uint64_t div_digit(u128 *n, u128 d)
+{
+    uint64_t rem, q = UINT64_MAX;
+    if (hi64(*n) < hi64(d))
+        q = fp_div128(hi64(*n), (uint64_t)*n, hi64(d), &rem);
+    u128 high = *n - mul64(q, hi64(d)), low = mul64(q, (uint64_t)d);
+    while (!hi64(high) && (high << 64) < low) {
+        q--;
+        high += hi64(d);
+        low -= (uint64_t)d;
+    }
+    *n = (high << 64) - low;
+    return q;
+}
+
+/* n / d * 2^128 */
 static u128 div_fraction(u128 n, u128 d)
 {
-    uint64_t d1 = (uint64_t)(d >> 64), d0 = (uint64_t)d;
-    u128 q = 0;
-    for (int digit = 0; digit < 2; digit++) {
-        uint64_t rem, n1 = (uint64_t)(n >> 64), qd = UINT64_MAX;
-        if (n1 < d1)
-            qd = fp_div128(n1, (uint64_t)n, d1, &rem);
-        u128 high = n - (u128)qd * d1, low = (u128)qd * d0;
-        while (!(high >> 64) && (high << 64) < low) {
-            qd--;
-            high += d1;
-            low -= d0;
-        }
-        n = (high << 64) - low;
-        q = q << 64 | qd;
-    }
-    return q;
+    uint64_t high = div_digit(&n, d);
+    return make128(high, div_digit(&n, d));
 }
 
 static struct wide div(struct wide a, struct wide b)
@@ -94,7 +93,7 @@ static struct wide div(struct wide a, struct wide b)
 static u128 to_fraction(struct wide a)
 {
     int shift = -1 - a.exp;
-    return shift >= 128 ? 0 : a.sig >> shift;
+    return shift >= 128 ? 0 : shr128(a.sig, (unsigned)shift);
 }
 
 /* Sum of c[k] * z^k, z in units of 2^-128; @minus: alternating signs. */
@@ -119,7 +118,7 @@ static struct wide times_series(struct wide x, u128 sum)
 /* The result is irrational: never exact. */
 static struct fpnum rounded(struct fpenv *e, struct wide a)
 {
-    return fp_round(e, &fp_f80, a.sign, a.exp, (uint64_t)(a.sig >> 64), (uint64_t)a.sig | 1);
+    return fp_round(e, &fp_f80, a.sign, a.exp, hi64(a.sig), (uint64_t)a.sig | 1);
 }
 
 /* ---- sine, cosine, tangent ---- */
@@ -131,14 +130,14 @@ static unsigned reduce(struct fpnum a, struct wide *r)
     /* pi / 4 = 0xc90f... * 2^-64 */
     if (a.exp < -1 || (a.exp == -1 && a.sig <= 0xc90fdaa22168c234ull))
         return 0;
-    /* In units of 2^-65, a is sig * 2^(exp + 2): bring its zeros down 48 at a time (PI_66 has 66
-     * bits). */
-    u128 rem = (u128)a.sig, quotient = 0;
-    for (int left = a.exp + 2, step; left > 0; left -= step) {
-        step = left < 48 ? left : 48;
-        rem <<= step;
-        quotient = quotient << step | rem / PI_66;
-        rem %= PI_66;
+    /* In units of 2^-65, a is sig * 2^left: one digit of a division, or less than pi / 2. */
+    int left = a.exp + 2;
+    u128 rem = (u128)a.sig << 1;
+    uint64_t quotient = 0;
+    if (left > 1) {
+        rem = shr128((u128)a.sig << 62, (unsigned)(64 - left));
+        quotient = div_digit(&rem, PI_66 << 62);
+        rem >>= 62;
     }
     unsigned quadrant = (unsigned)quotient & 3;
     bool sign = a.sign;
@@ -251,7 +250,7 @@ static struct wide add(struct wide a, struct wide b)
         b = t;
     }
     unsigned shift = (unsigned)(a.exp - b.exp) + 1;
-    u128 x = a.sig >> 1, y = shift >= 128 ? 0 : b.sig >> shift;
+    u128 x = a.sig >> 1, y = shift >= 128 ? 0 : shr128(b.sig, shift);
     return normalised(a.sign, a.exp + 1, a.sign == b.sign ? x + y : x - y);
 }
 
@@ -259,7 +258,7 @@ static struct wide add(struct wide a, struct wide b)
 static struct wide log2_of(u128 w, int exp)
 {
     u128 one = TOP;
-    if ((uint64_t)(w >> 64) > SQRT2) { /* the other side of 1 is nearer */
+    if (hi64(w) > SQRT2) { /* the other side of 1 is nearer */
         exp++;
         w >>= 1;
         one = TOP;
@@ -286,8 +285,7 @@ static struct fpnum times_log(struct fpenv *e, struct fpnum y, struct wide log)
     if (log.sig << 16)
         return rounded(e, r);
     /* An integer, of a power of two: exact, but hardware reports precision all the same. */
-    struct fpnum product =
-        fp_round(e, &fp_f80, r.sign, r.exp, (uint64_t)(r.sig >> 64), (uint64_t)r.sig);
+    struct fpnum product = fp_round(e, &fp_f80, r.sign, r.exp, hi64(r.sig), (uint64_t)r.sig);
     if (!fp_trapped_pre(e))
         e->flags |= FPX_P | (product.sig >> 63 ? 0 : FPX_U);
     return product;
