@@ -258,6 +258,12 @@ INLINE enum exec compare(struct cpu *c, const struct insn *i, unsigned width, bo
     return EXEC_NEXT;
 }
 
+/* Neither is a NaN. */
+static inline enum fp_relation order(double a, double b)
+{
+    return a < b ? FP_LESS : a == b ? FP_EQUAL : FP_GREATER;
+}
+
 /* COMISx and UCOMISx (@quiet) set ZF, PF and CF; the rest becomes 0. */
 INLINE enum exec comi(struct cpu *c, const struct insn *i, unsigned width, bool quiet)
 {
@@ -270,7 +276,11 @@ INLINE enum exec comi(struct cpu *c, const struct insn *i, unsigned width, bool 
         return EXEC_FAULT;
     struct fpenv e = sse_env(c);
     enum fp_relation r;
-    if (width == 32)
+    if (width == 32 && is_plain32(a->u32[0]) && is_plain32(b.u32[0]))
+        r = order(a->f32[0], b.f32[0]);
+    else if (width == 64 && is_plain64(a->u64[0]) && is_plain64(b.u64[0]))
+        r = order(a->f64[0], b.f64[0]);
+    else if (width == 32)
         r = fp_compare(&e, fp_from_f32(&e, a->u32[0]), fp_from_f32(&e, b.u32[0]), quiet);
     else
         r = fp_compare(&e, fp_from_f64(&e, a->u64[0]), fp_from_f64(&e, b.u64[0]), quiet);

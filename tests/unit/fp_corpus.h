@@ -41,9 +41,15 @@ static inline uint64_t corpus_bits(unsigned bits)
     case 1: v = ~0ull; break;
     case 2: v = 1ull << rnd_below(bits); break;
     case 3: v = ~0ull << rnd_below(bits); break;
-    case 4: v = (1ull << rnd_below(bits)) - rnd_below(3); break;
+    case 4:
+        v = 1ull << rnd_below(bits);
+        v -= rnd_below(3);
+        break;
     case 5: v = (1ull << rnd_below(bits)) + (1ull << rnd_below(bits)); break;
-    case 6: v = (rnd() << rnd_below(bits)); break;
+    case 6:
+        v = rnd();
+        v <<= rnd_below(bits);
+        break;
     default: v = rnd(); break;
     }
     return bits == 64 ? v : v & ((1ull << bits) - 1);
@@ -69,16 +75,18 @@ static inline struct f80 corpus_f80(void)
     static const int16_t edges[] = { -126,  -127,  -149, -150, 127, 128, -1022, -1023,
                                      -1074, -1075, 1023, 1024, 15,  16,  30,    31,
                                      32,    62,    63,   64,   -1,  0,   1 };
-    struct f80 v = { .frac = corpus_bits(63),
-                     .se = (uint16_t)(corpus_exp(15) | (rnd() & 1) << 15) };
+    struct f80 v = { .frac = corpus_bits(63) };
+    v.se = (uint16_t)corpus_exp(15);
+    v.se |= (uint16_t)((rnd() & 1) << 15);
     if (rnd_below(4) == 0)
         v.se = (uint16_t)((v.se & 0x8000) |
                           (16383 + edges[rnd_below(sizeof(edges) / sizeof(edges[0]))]));
     if (rnd_below(4) == 0)
         v.frac &= ~0ull << (rnd() & 1 ? 40 : 11); /* what fits f32, f64 */
-    if (rnd_below(8) == 0)
-        v.frac = v.frac >> (rnd() & 1 ? 40 : 11) << (rnd() & 1 ? 40 : 11) |
-                 1ull << (rnd() & 1 ? 39 : 10);
+    if (rnd_below(8) == 0) {                      /* halfway between two of them */
+        unsigned drop = rnd() & 1 ? 40 : 11;
+        v.frac = v.frac >> drop << drop | 1ull << (drop - 1);
+    }
     bool integer = (v.se & 0x7fff) != 0;
     if (rnd_below(24) == 0)
         integer = !integer;
@@ -103,12 +111,16 @@ static inline struct f80 corpus_f80_near(const uint8_t *p)
 
 static inline uint64_t corpus_f64(void)
 {
-    return (rnd() & 1) << 63 | (uint64_t)corpus_exp(11) << 52 | corpus_bits(52);
+    uint64_t v = corpus_bits(52);
+    v |= (uint64_t)corpus_exp(11) << 52;
+    return v | (rnd() & 1) << 63;
 }
 
 static inline uint32_t corpus_f32(void)
 {
-    return (uint32_t)((rnd() & 1) << 31 | (uint64_t)corpus_exp(8) << 23 | corpus_bits(23));
+    uint64_t v = corpus_bits(23);
+    v |= (uint64_t)corpus_exp(8) << 23;
+    return (uint32_t)(v | (rnd() & 1) << 31);
 }
 
 /* 16 bytes of SSE operands of @width bits; now and then related to those at @like. */
@@ -116,19 +128,24 @@ static inline union xmm corpus_xmm(unsigned width, const union xmm *like)
 {
     union xmm v;
     for (int i = 0; i < 2; i++)
-        v.u64[i] = width == 32 ? corpus_f32() | (uint64_t)corpus_f32() << 32 : corpus_f64();
+        v.u64[i] = width == 64 ? corpus_f64() : corpus_f32();
+    if (width == 32) {
+        v.u32[1] = corpus_f32();
+        v.u32[3] = corpus_f32();
+    }
     if (like && rnd_below(4) == 0) {
         for (unsigned i = 0; i < 128 / width; i++) {
             if (width == 32)
-                v.u32[i] = (like->u32[i] + rnd_below(5) - 2) ^ (uint32_t)((rnd() & 1) << 31);
+                v.u32[i] = (like->u32[i] + rnd_below(5) - 2) ^ (like->u32[0] & 1) << 31;
             else
-                v.u64[i] = (like->u64[i] + rnd_below(5) - 2) ^ (rnd() & 1) << 63;
+                v.u64[i] = (like->u64[i] + rnd_below(5) - 2) ^ (like->u64[0] & 1) << 63;
         }
     } else if (rnd_below(8) == 0) { /* integers and halves around the limits of int32 and int64 */
         static const double near[] = {
             0, 1, 2147483647, 2147483648, 4294967296, 9007199254740992, 9223372036854775808.0
         };
-        double x = near[rnd_below(7)] + (rnd_below(9) - 4.0) / 2;
+        double x = near[rnd_below(7)];
+        x += (rnd_below(9) - 4.0) / 2;
         x = rnd() & 1 ? -x : x;
         if (width == 32)
             v.f32[rnd_below(4)] = (float)x;
@@ -156,8 +173,10 @@ static inline void corpus_memory(uint8_t *buf, unsigned size)
         memcpy(buf, &x.frac, 8);
         memcpy(buf + 8, &x.se, 2);
         if (rnd() & 1) { /* BCD */
-            for (int i = 0; i < 10; i++)
-                buf[i] = (uint8_t)(rnd_below(10) << 4 | rnd_below(10));
+            for (int i = 0; i < 10; i++) {
+                unsigned digits = rnd_below(100);
+                buf[i] = (uint8_t)(digits / 10 << 4 | digits % 10);
+            }
         }
         return;
     }

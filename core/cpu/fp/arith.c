@@ -9,11 +9,8 @@
  */
 #include <math.h>
 
-#include "cpu/fp/fp.h"
+#include "cpu/fp/round.h"
 #include "cpu/fp/wide.h"
-
-#define INTEGER_BIT (1ull << 63)
-#define QUIET_BIT   (1ull << 62)
 
 struct fpnum fp_invalid(struct fpenv *e)
 {
@@ -24,7 +21,7 @@ struct fpnum fp_invalid(struct fpenv *e)
 static struct fpnum quieted(struct fpnum a)
 {
     a.cls = CLS_QNAN;
-    a.sig |= QUIET_BIT;
+    a.sig |= FP_QUIET_BIT;
     return a;
 }
 
@@ -62,7 +59,7 @@ static inline struct fpnum round_wide(struct fpenv *e, const struct fpfmt *f, bo
 {
     unsigned shift = clz128(v);
     v = shl128(v, shift);
-    return fp_round(e, f, sign, exp - (int)shift, hi64(v), (uint64_t)v);
+    return fp_round_inline(e, f, sign, exp - (int)shift, hi64(v), (uint64_t)v);
 }
 
 static struct fpnum add_signed(struct fpenv *e, struct fpnum a, struct fpnum b,
@@ -140,7 +137,7 @@ struct fpnum fp_mul(struct fpenv *e, struct fpnum a, struct fpnum b, const struc
         product <<= 1;
         exp--;
     }
-    return fp_round(e, f, sign, exp, hi64(product), (uint64_t)product);
+    return fp_round_inline(e, f, sign, exp, hi64(product), (uint64_t)product);
 }
 
 uint64_t fp_div128(uint64_t hi, uint64_t lo, uint64_t d, uint64_t *rem)
@@ -192,9 +189,9 @@ struct fpnum fp_div(struct fpenv *e, struct fpnum a, struct fpnum b, const struc
     uint64_t rest = 0;
     if (rem) {
         bool half = rem >= b.sig - rem;
-        rest = half ? INTEGER_BIT | (rem != b.sig - rem) : 1;
+        rest = half ? FP_INTEGER_BIT | (rem != b.sig - rem) : 1;
     }
-    return fp_round(e, f, sign, a.exp - b.exp - !big, q, rest);
+    return fp_round_inline(e, f, sign, a.exp - b.exp - !big, q, rest);
 }
 
 struct fpnum fp_sqrt(struct fpenv *e, struct fpnum a, const struct fpfmt *f)
@@ -224,7 +221,7 @@ struct fpnum fp_sqrt(struct fpenv *e, struct fpnum a, const struct fpfmt *f)
         root++;
     u128 rest = v - mul64(root, root);
     /* sqrt(v) > root + 1/2 exactly when rest > root. */
-    uint64_t lo = rest == 0 ? 0 : rest > root ? INTEGER_BIT | 1 : 1;
+    uint64_t lo = rest == 0 ? 0 : rest > root ? FP_INTEGER_BIT | 1 : 1;
     return fp_round(e, f, false, a.exp >> 1, root, lo);
 }
 

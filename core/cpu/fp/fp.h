@@ -57,6 +57,8 @@ struct fpfmt {
 extern const struct fpfmt fp_f32, fp_f64, fp_f80;
 extern const struct fpfmt fp_f80_pc[4]; /* f80's range, precision by FCW.PC */
 
+#define FP_INTEGER_BIT  (1ull << 63)
+#define FP_QUIET_BIT    (1ull << 62)
 #define FP_DEFAULT_NAN  0xc000000000000000ull
 #define F32_DEFAULT_NAN 0xffc00000u
 #define F64_DEFAULT_NAN 0xfff8000000000000ull
@@ -96,12 +98,49 @@ static inline struct fpnum fp_default_nan(void)
 /* f32 and f64 denormals read as zero with e->daz. */
 struct fpnum fp_from_f32(const struct fpenv *e, uint32_t v);
 struct fpnum fp_from_f64(const struct fpenv *e, uint64_t v);
-struct fpnum fp_from_f80(struct f80 v);
 struct fpnum fp_from_i64(int64_t v);
 /* The number must have been rounded to that format. */
 uint32_t fp_to_f32(struct fpnum a);
 uint64_t fp_to_f64(struct fpnum a);
-struct f80 fp_to_f80(struct fpnum a);
+
+/* sig != 0, its binary point after bit 63 at exponent @exp. */
+static inline struct fpnum fp_denormal_operand(bool sign, int exp, uint64_t sig)
+{
+    int shift = __builtin_clzll(sig);
+    return (struct fpnum){
+        .cls = CLS_FINITE, .sign = sign, .exp = exp - shift, .sig = sig << shift, .denormal = true
+    };
+}
+
+/* Biased exponent of the packed number; denormals have no integer bit. */
+static inline unsigned fp_pack_exp(struct fpnum a, unsigned ones)
+{
+    switch (a.cls) {
+    case CLS_FINITE: return (a.sig & FP_INTEGER_BIT) ? (unsigned)(a.exp + (int)(ones >> 1)) : 0;
+    case CLS_ZERO: return 0;
+    default: return ones;
+    }
+}
+
+static inline struct fpnum fp_from_f80(struct f80 v)
+{
+    int exp = v.se & 0x7fff;
+    struct fpnum a = { .sign = v.se >> 15, .exp = exp - 16383, .sig = v.frac };
+    if (exp == 0)
+        return v.frac ? fp_denormal_operand(a.sign, -16382, v.frac) : fp_zero(a.sign);
+    if (!(v.frac & FP_INTEGER_BIT))
+        a.cls = CLS_BAD;
+    else if (exp != 0x7fff)
+        a.cls = CLS_FINITE;
+    else
+        a.cls = v.frac == FP_INTEGER_BIT ? CLS_INF : (v.frac & FP_QUIET_BIT) ? CLS_QNAN : CLS_SNAN;
+    return a;
+}
+
+static inline struct f80 fp_to_f80(struct fpnum a)
+{
+    return f80_make(a.sign, fp_pack_exp(a, 0x7fff), a.cls == CLS_ZERO ? 0 : a.sig);
+}
 
 /* (-1)^sign * (hi + lo / 2^64) * 2^(exp - 63), rounded to @f with all its exceptions. hi has bit 63
  * set; in lo, all bits below the topmost may be sticky. */
