@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "hw/acpi_pm.h"
+#include "hw/acpi_tables.h"
 #include "hw/apic.h"
 #include "hw/fw_cfg.h"
 #include "hw/hpet.h"

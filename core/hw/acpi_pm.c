@@ -279,16 +279,19 @@ static void update_io(struct acpi_pm *s)
     const uint8_t *c = s->pci.config;
     uint16_t base = pci_get16(c + REG_PMBASE) & 0xffc0;
     mem_transaction_begin(io);
+    uint16_t smbus = pci_get16(c + REG_SMBBASE) & 0xfff0;
     mem_region_set_base(&s->pm_io, base);
     mem_region_set_enabled(&s->pm_io, base && (c[REG_PMREGMISC] & 1));
+    mem_region_set_base(&s->smb_io, smbus);
+    mem_region_set_enabled(&s->smb_io, smbus && (c[REG_SMBHSTCFG] & 1));
     mem_transaction_end(io);
 }
 
 static void config_written(struct pci_device *d, uint8_t reg, unsigned len)
 {
-    d->config[REG_PMBASE] |= 1; /* an I/O address */
-    if ((reg < REG_PMBASE + 4 && reg + len > REG_PMBASE) ||
-        (reg <= REG_PMREGMISC && reg + len > REG_PMREGMISC))
+    d->config[REG_PMBASE] |= 1; /* I/O addresses */
+    d->config[REG_SMBBASE] |= 1;
+    if (reg + len > REG_PMBASE)
         update_io((struct acpi_pm *)d);
 }
 
