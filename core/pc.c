@@ -220,5 +220,7 @@ bool pc_build(struct machine *m, struct error *err)
         return false;
     if (m->opt->kernel && !linuxboot_load(m, err))
         return false;
+    if (!m->opt->no_acpi && !acpi_tables_add(m, err))
+        return false;
     return pc_describe(pc, err);
 }

@@ -1,14 +1,16 @@
 /*
- * RSDP, RSDT and XSDT, FADT (revision 3), FACS, DSDT, MADT and HPET: ACPI 6.4, chapter 5; the loader script: QEMU's
- * docs/specs (linker/loader) and SeaBIOS, romfile_loader.
+ * RSDP, RSDT and XSDT, FADT (revision 3), FACS, DSDT, MADT and HPET: ACPI 6.4, chapter 5; the
+ * loader script: QEMU's docs/specs (linker/loader) and SeaBIOS, romfile_loader.
  *
- * All tables but the RSDP lie in one file, each at a multiple of 16 (the FACS of 64, first). Pointers in them are offsets
- * into that file until the firmware adds the address where it put it; checksums are computed by the firmware afterwards,
- * so the script lists each pointer before any checksum.
+ * All tables but the RSDP lie in one file, each at a multiple of 16 (the FACS of 64, first).
+ * Pointers in them are offsets into that file until the firmware adds the address where it put it;
+ * checksums are computed by the firmware afterwards, so the script lists each pointer before any
+ * checksum.
  *
- * The DSDT describes: the PCI root with its windows and routing (_PRT through four link devices that set PIIX3's PIRQRC,
- * plus a fixed one for the SCI function), the ISA devices that answer at their ports, processors, HPET, and the sleep
- * states S4 and S5. The power button is a fixed feature (FADT).
+ * The DSDT describes: the PCI root with its windows and routing (_PRT through four link devices
+ * that set PIIX3's PIRQRC, plus a fixed one for the SCI function), the ISA devices that answer at
+ * their ports, processors, HPET, and the sleep states S4 and S5. The power button is a fixed
+ * feature (FADT).
  */
 #include "hw/acpi_tables.h"
 
@@ -106,7 +108,10 @@ static size_t table(struct build *b, const char *signature, uint8_t revision)
     number(b, 0, 4);
     number(b, revision, 1);
     number(b, 0, 1);
-    aml_bytes(&b->tables, "SLIPWY" "SLIPWYPC", 14); /* OEM ID, table ID */
+    aml_bytes(&b->tables,
+              "SLIPWY"
+              "SLIPWYPC",
+              14); /* OEM ID, table ID */
     number(b, 1, 4);
     aml_bytes(&b->tables, "SLPW", 4);
     number(b, 1, 4);
@@ -189,7 +194,7 @@ static size_t add_fadt(struct build *b, size_t facs, size_t dsdt)
     io_address(b, 8, 0xcf9);
     number(b, 0x06, 1);
     number(b, 0, 3);
-    pointer(b, facs, 8);
+    number(b, 0, 8); /* the FACS has its 32-bit pointer only: both would make two of it */
     pointer(b, dsdt, 8);
     io_address(b, 32, PM_BASE);
     io_address(b, 0, 0);
@@ -253,15 +258,23 @@ static size_t add_hpet(struct build *b)
 
 /* ---- DSDT ---- */
 
-static bool port_answers(struct machine *m, uint16_t port)
+/* Looks at the regions themselves: while the board is being built the flat view isn't there yet. */
+static bool answers(const struct mem_space *space, uint64_t addr)
 {
-    return mem_find(&m->io, port) != NULL;
+    for (const struct mem_region *r = space->regions; r; r = r->next)
+        if (r->enabled && addr >= r->base && addr - r->base < r->size)
+            return true;
+    return false;
 }
 
-static bool has_hpet(struct machine *m)
+static bool port_answers(const struct machine *m, uint16_t port)
 {
-    const struct mem_range *r = mem_find(&m->mem, HPET_BASE);
-    return r && r->first == HPET_BASE;
+    return answers(&m->io, port);
+}
+
+static bool has_hpet(const struct machine *m)
+{
+    return answers(&m->mem, HPET_BASE);
 }
 
 static void add_windows(struct aml *a, struct machine *m)
@@ -280,8 +293,9 @@ static void add_windows(struct aml *a, struct machine *m)
 
 static void add_routing(struct aml *a)
 {
-    static const char *const links[5] = { "\\_SB.PCI0.ISA.LNKA", "\\_SB.PCI0.ISA.LNKB", "\\_SB.PCI0.ISA.LNKC",
-                                          "\\_SB.PCI0.ISA.LNKD", "\\_SB.PCI0.ISA.LNKS" };
+    static const char *const links[5] = { "\\_SB.PCI0.ISA.LNKA", "\\_SB.PCI0.ISA.LNKB",
+                                          "\\_SB.PCI0.ISA.LNKC", "\\_SB.PCI0.ISA.LNKD",
+                                          "\\_SB.PCI0.ISA.LNKS" };
     aml_named(a, "_PRT");
     size_t all = aml_package(a, 128);
     for (unsigned slot = 0; slot < 32; slot++)
@@ -297,7 +311,8 @@ static void add_routing(struct aml *a)
     aml_end(a, all);
 }
 
-/* A link device: _PRS lists what PIRQRC may be set to, _CRS shows and _SRS sets the register @reg. */
+/* A link device: _PRS lists what PIRQRC may be set to, _CRS shows and _SRS sets the register @reg.
+ */
 static void add_link(struct aml *a, const char *name, const char *reg, unsigned uid)
 {
     static const uint32_t possible[] = { 5, 10, 11 }, none[] = { 0 };
@@ -371,7 +386,8 @@ static void add_sci_link(struct aml *a)
     aml_end(a, dev);
 }
 
-static void isa_device(struct aml *a, const char *name, const char *hid, int uid, const struct aml_resources *r)
+static void isa_device(struct aml *a, const char *name, const char *hid, int uid,
+                       const struct aml_resources *r)
 {
     size_t dev = aml_device(a, name);
     aml_name_eisa(a, "_HID", hid);
@@ -442,7 +458,6 @@ static size_t add_dsdt(struct build *b, struct machine *m)
 
     size_t pci = aml_device(a, "PCI0");
     aml_name_eisa(a, "_HID", "PNP0A03");
-    aml_name_int(a, "_ADR", 0);
     aml_name_int(a, "_UID", 0);
     add_windows(a, m);
     add_routing(a);
@@ -479,7 +494,8 @@ static size_t add_dsdt(struct build *b, struct machine *m)
 
 /* ---- all of it ---- */
 
-static size_t add_root(struct build *b, const char *signature, uint8_t pointer_size, const size_t *tables, size_t count)
+static size_t add_root(struct build *b, const char *signature, uint8_t pointer_size,
+                       const size_t *tables, size_t count)
 {
     size_t start = table(b, signature, 1);
     for (size_t i = 0; i < count; i++)
@@ -516,7 +532,8 @@ static bool build_all(struct build *b, struct machine *m)
     script_pointer(b, RSDP_FILE, 24, 8);
     for (size_t i = 0; i < sum_count; i++) {
         const uint8_t *len = b->tables.buf + sums[i] + 4;
-        script_checksum(b, TABLES_FILE, sums[i] + 9, sums[i], (size_t)(len[0] | len[1] << 8 | len[2] << 16));
+        script_checksum(b, TABLES_FILE, sums[i] + 9, sums[i],
+                        (size_t)(len[0] | len[1] << 8 | len[2] << 16));
     }
     script_checksum(b, RSDP_FILE, 8, 0, 20);
     script_checksum(b, RSDP_FILE, 32, 0, sizeof rsdp);

@@ -1,6 +1,7 @@
 /*
- * The ACPI tables of the machine, handed to the firmware through fw_cfg ("etc/acpi/rsdp", "etc/acpi/tables" and the
- * script "etc/table-loader" by which SeaBIOS places, links and checksums them).
+ * The ACPI tables of the machine, handed to the firmware through fw_cfg ("etc/acpi/rsdp",
+ * "etc/acpi/tables" and the script "etc/table-loader" by which SeaBIOS places, links and checksums
+ * them).
  */
 #ifndef SLIPWAY_HW_ACPI_TABLES_H
 #define SLIPWAY_HW_ACPI_TABLES_H

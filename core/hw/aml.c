@@ -1,6 +1,6 @@
 /*
- * AML writer: encodings of ACPI 6.4, chapter 20; resource descriptors of chapter 6.4. A mark is the offset behind the
- * opcode, where aml_end() inserts the package length when the body is complete.
+ * AML writer: encodings of ACPI 6.4, chapter 20; resource descriptors of chapter 6.4. A mark is the
+ * offset behind the opcode, where aml_end() inserts the package length when the body is complete.
  */
 #include "hw/aml.h"
 
@@ -108,7 +108,8 @@ void aml_eisa_id(struct aml *a, const char *id)
 {
     unsigned letters = (unsigned)((id[0] - 0x40) << 10 | (id[1] - 0x40) << 5 | (id[2] - 0x40));
     unsigned digits = (unsigned)strtoul(id + 3, NULL, 16);
-    const uint8_t p[5] = { 0x0c, (uint8_t)(letters >> 8), (uint8_t)letters, (uint8_t)(digits >> 8), (uint8_t)digits };
+    const uint8_t p[5] = { 0x0c, (uint8_t)(letters >> 8), (uint8_t)letters, (uint8_t)(digits >> 8),
+                           (uint8_t)digits };
     aml_bytes(a, p, sizeof p);
 }
 
@@ -164,7 +165,8 @@ size_t aml_if(struct aml *a)
     return open(a, "\xa0", 1);
 }
 
-/* PkgLength counts itself: one byte up to 63, else a lead byte with 4 bits and one to three more. */
+/* PkgLength counts itself: one byte up to 63, else a lead byte with 4 bits and one to three more.
+ */
 static unsigned encode_length(uint8_t out[4], size_t body)
 {
     if (body + 1 < 64) {
@@ -216,8 +218,8 @@ void aml_name_eisa(struct aml *a, const char *name, const char *id)
     aml_eisa_id(a, id);
 }
 
-void aml_pci_config_fields(struct aml *a, const char *region, uint8_t offset, const char *const *names, unsigned count,
-                           unsigned bits)
+void aml_pci_config_fields(struct aml *a, const char *region, uint8_t offset,
+                           const char *const *names, unsigned count, unsigned bits)
 {
     aml_bytes(a, "\x5b\x80", 2);
     aml_name(a, region);
@@ -329,8 +331,8 @@ void aml_res_interrupt(struct aml_resources *r, const uint32_t *irqs, unsigned c
 enum { WINDOW_MEMORY = 0, WINDOW_IO = 1, WINDOW_BUS = 2 };
 
 /* Address space descriptors: the same shape with 2, 4 or 8-byte numbers. */
-static void window(struct aml_resources *r, uint8_t tag, unsigned width, uint8_t type, uint8_t type_flags,
-                   uint64_t first, uint64_t last)
+static void window(struct aml_resources *r, uint8_t tag, unsigned width, uint8_t type,
+                   uint8_t type_flags, uint64_t first, uint64_t last)
 {
     uint8_t *p = descriptor(r, 6 + 5 * width);
     p[0] = tag;

@@ -1,9 +1,11 @@
 /*
- * A writer of AML (ACPI 6.4, chapter 20), as much of it as the DSDT of a PC needs. Code is appended to a growing buffer;
- * things with a length (devices, methods, packages ...) are opened with a function that returns a mark and closed with
- * aml_end(), which puts the length in. Running out of memory sets failed and makes the rest no-ops.
+ * A writer of AML (ACPI 6.4, chapter 20), as much of it as the DSDT of a PC needs. Code is appended
+ * to a growing buffer; things with a length (devices, methods, packages ...) are opened with a
+ * function that returns a mark and closed with aml_end(), which puts the length in. Running out of
+ * memory sets failed and makes the rest no-ops.
  *
- * Names are paths as in ASL with dots and an optional leading backslash; segments shorter than four letters are padded.
+ * Names are paths as in ASL with dots and an optional leading backslash; segments shorter than four
+ * letters are padded.
  */
 #ifndef SLIPWAY_HW_AML_H
 #define SLIPWAY_HW_AML_H
@@ -37,8 +39,8 @@ void aml_named(struct aml *a, const char *name);
 void aml_name_int(struct aml *a, const char *name, uint64_t v);
 void aml_name_eisa(struct aml *a, const char *name, const char *id);
 /* Fields of @bits each over bytes of PCI configuration space of the enclosing device. */
-void aml_pci_config_fields(struct aml *a, const char *region, uint8_t offset, const char *const *names, unsigned count,
-                           unsigned bits);
+void aml_pci_config_fields(struct aml *a, const char *region, uint8_t offset,
+                           const char *const *names, unsigned count, unsigned bits);
 void aml_and(struct aml *a, const char *name, uint8_t mask); /* an expression, not stored */
 void aml_or_into(struct aml *a, const char *name, uint8_t mask);
 void aml_return_int(struct aml *a, uint64_t v);
