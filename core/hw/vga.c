@@ -256,6 +256,7 @@ bool vga_init(struct vga *v, struct machine *m, uint32_t vram_size, struct error
         !mem_region_track_dirty(&v->lfb))
         return error_set(err, "VGA: no memory for %u MB of video memory", vram_size >> 20);
     v->vram = v->lfb.host;
+    vga_draw_init(v);
     mem_region_init_io(&v->window, "vga-lowmem", VGA_WINDOW_SIZE, &vga_window_ops, v);
     mem_region_init_io(&v->ports, "vga", PORT_COUNT, &port_ops, v);
     mem_region_init_io(&v->vbe_ports, "vbe", 3, &vga_vbe_port_ops, v);

@@ -158,6 +158,7 @@ struct vga {
     uint16_t *text_cells; /* for display_text */
     size_t text_capacity;
     uint8_t font_shown[2][256][32];
+    uint32_t color15[2][256], color16[2][256]; /* a low and a high byte's share of the colour */
 };
 
 /* vga.c */
@@ -187,6 +188,7 @@ void vga_update_mapping(struct vga *v);
 
 /* vga_draw.c */
 extern const struct display_device_ops vga_display_ops;
+void vga_draw_init(struct vga *v);
 void vga_compute_view(struct vga *v, struct vga_view *w);
 
 /* vga_text.c */

@@ -286,38 +286,61 @@ static uint32_t expand6(uint32_t c)
     return c << 2 | c >> 4;
 }
 
-/* The VBE formats: @p has all of the line. */
-static void fetch_vbe(const struct vga_view *w, const uint8_t *p, uint32_t *dst, int width)
+static uint32_t color15(uint32_t c)
 {
-    int swap2 = w->big_endian, hi = swap2 ? 0 : 1, lo = swap2 ? 1 : 0;
+    return expand5(c >> 10 & 31) << 16 | expand5(c >> 5 & 31) << 8 | expand5(c & 31);
+}
+
+static uint32_t color16(uint32_t c)
+{
+    return expand5(c >> 11) << 16 | expand6(c >> 5 & 63) << 8 | expand5(c & 31);
+}
+
+/* Every bit of a 16-bit colour has its own bits of the result, so a pixel is its two bytes' shares
+ * together. */
+void vga_draw_init(struct vga *v)
+{
+    for (uint32_t i = 0; i < 256; i++) {
+        v->color15[0][i] = ALPHA | color15(i);
+        v->color15[1][i] = color15(i << 8);
+        v->color16[0][i] = ALPHA | color16(i);
+        v->color16[1][i] = color16(i << 8);
+    }
+}
+
+static void fetch_16_bits(const uint32_t share[2][256], bool swap, const uint8_t *p, uint32_t *dst,
+                          int width)
+{
+    const uint32_t *first = share[swap], *second = share[!swap];
+    for (int x = 0; x < width; x++)
+        dst[x] = first[p[x * 2]] | second[p[x * 2 + 1]];
+}
+
+/* The VBE formats: @p has all of the line. */
+static void fetch_vbe(const struct vga *v, const struct vga_view *w, const uint8_t *p,
+                      uint32_t *dst, int width)
+{
+    bool swap = w->big_endian;
     switch (w->kind) {
     case VGA_VBE8:
         for (int x = 0; x < width; x++)
             dst[x] = w->palette[p[x]];
         break;
-    case VGA_VBE15:
-        for (int x = 0; x < width; x++) {
-            uint32_t c = (uint32_t)p[x * 2 + hi] << 8 | p[x * 2 + lo];
-            dst[x] =
-                ALPHA | expand5(c >> 10 & 31) << 16 | expand5(c >> 5 & 31) << 8 | expand5(c & 31);
-        }
-        break;
-    case VGA_VBE16:
-        for (int x = 0; x < width; x++) {
-            uint32_t c = (uint32_t)p[x * 2 + hi] << 8 | p[x * 2 + lo];
-            dst[x] = ALPHA | expand5(c >> 11) << 16 | expand6(c >> 5 & 63) << 8 | expand5(c & 31);
-        }
-        break;
+    case VGA_VBE15: fetch_16_bits(v->color15, swap, p, dst, width); break;
+    case VGA_VBE16: fetch_16_bits(v->color16, swap, p, dst, width); break;
     case VGA_VBE24:
         for (int x = 0; x < width; x++, p += 3) {
-            dst[x] = swap2 ? ALPHA | (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2]
-                           : ALPHA | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
+            uint32_t first = p[0], last = p[2];
+            dst[x] =
+                ALPHA | (swap ? first : last) << 16 | (uint32_t)p[1] << 8 | (swap ? last : first);
         }
         break;
     default:
-        for (int x = 0; x < width; x++, p += 4) {
-            uint32_t c = load32(p);
-            dst[x] = ALPHA | (swap2 ? (c >> 8 & 0xff) << 16 | (c >> 16 & 0xff) << 8 | c >> 24 : c);
+        for (int x = 0; !swap && x < width; x++)
+            dst[x] = ALPHA | load32(p + x * 4);
+        for (int x = 0; swap && x < width; x++) {
+            uint32_t c = load32(p + x * 4);
+            dst[x] = ALPHA | (c >> 8 & 0xff) << 16 | (c >> 16 & 0xff) << 8 | c >> 24;
         }
         break;
     }
@@ -349,7 +372,7 @@ static void draw_line(struct vga *v, const struct vga_view *w, uint32_t a, int p
     default:
         /* The geometry was made to fit when it was set. */
         if (a + line_bytes(w, dots) <= v->vram_size)
-            fetch_vbe(w, v->vram + a, out, dots);
+            fetch_vbe(v, w, v->vram + a, out, dots);
         break;
     }
     if (pan)
