@@ -37,6 +37,11 @@ class Skip(Exception):
     """The test can't run here; the message says why."""
 
 
+def same(what, got, wanted):
+    if got != wanted:
+        raise Failure(f"{what}: {got!r}, not {wanted!r}")
+
+
 def guest(name):
     """Path of a file of build/guests; scripts/guests puts it there."""
     path = os.path.join(GUESTS, name)

@@ -1,20 +1,26 @@
 """Debian's stock kernels with a busybox shell on the serial line."""
 import hashlib
+import random
 
-from pc import PC, Failure, guest
+from pc import PC, Failure, guest, same, scratch
 
 APPEND = "console=ttyS0 loglevel=4"
 NUMBERS_MD5 = hashlib.md5("".join(f"{i}\n" for i in range(1, 2001)).encode()).hexdigest() + "  -"
 
 
-def linux(emulator, flavour, *options, append=APPEND, **named):
+def linux(emulator, flavour, *options, append=APPEND, initrd=None, **named):
     return PC(emulator, "-m", "256", "-kernel", guest(f"vmlinuz-{flavour}"), "-initrd",
-              guest(f"initrd-{flavour}.cpio"), "-append", append, "-no-reboot", *options, **named)
+              initrd or guest(f"initrd-{flavour}.cpio"), "-append", append, "-no-reboot", *options, **named)
 
 
-def same(what, got, wanted):
-    if got != wanted:
-        raise Failure(f"{what}: {got!r}, not {wanted!r}")
+def with_modules(flavour):
+    """An initramfs that has the drivers too (two archives in one file)."""
+    path = scratch(f"initrd-modules-{flavour}.cpio")
+    with open(path, "wb") as out:
+        for part in ("initrd", "modules"):
+            with open(guest(f"{part}-{flavour}.cpio"), "rb") as f:
+                out.write(f.read())
+    return path
 
 
 def work_at_the_shell(pc, machine):
@@ -35,8 +41,7 @@ def work_at_the_shell(pc, machine):
     slept = float(pc.shell("cut -d' ' -f1 /proc/uptime")) - before
     if not 1.9 < slept < 60:
         raise Failure(f"sleep 2 took {slept} s of guest time")
-    pc.send("poweroff -f\n")
-    same("exit status of the emulator", pc.wait_exit(), 0)
+    power_off(pc)
 
 
 def test_debian_amd64_kernel_to_a_shell(emulator):
@@ -47,3 +52,94 @@ def test_debian_amd64_kernel_to_a_shell(emulator):
 def test_debian_686_kernel_to_a_shell(emulator):
     with linux(emulator, "686") as pc:
         work_at_the_shell(pc, "i686")
+
+
+def random_image(name, size, seed):
+    path = scratch(name)
+    with open(path, "wb") as f:
+        f.write(random.Random(seed).randbytes(size))
+    return path
+
+
+def md5(path):
+    with open(path, "rb") as f:
+        return hashlib.md5(f.read()).hexdigest()
+
+
+def power_off(pc):
+    pc.send("poweroff -f\n")
+    same("exit status", pc.wait_exit(), 0)
+
+
+def disk_io(pc, device, path):
+    """Reads the whole disk, writes 1 MB in the middle of it and reads that back."""
+    same(f"contents of {device}", pc.shell(f"md5sum < {device}", seconds=40).split()[0], md5(path))
+    pc.shell("yes Slipway | head -c 1048576 > /tmp/pattern", seconds=40)
+    pc.shell(f"dd if=/tmp/pattern of={device} bs=64k seek=32 2>/dev/null; sync", seconds=40)
+    with open(path, "rb") as f:
+        f.seek(2 << 20)
+        same(f"what {device} wrote into the image", f.read(1 << 20) == b"Slipway\n" * (1 << 17), True)
+    pc.shell("echo 3 > /proc/sys/vm/drop_caches")
+    same(f"read back from {device}",
+         pc.shell(f"dd if={device} bs=64k skip=32 count=16 2>/dev/null | cmp - /tmp/pattern; echo $?"), "0")
+
+
+def test_linux_ide_disk_and_cd(emulator):
+    disk = random_image("ide.img", 8 << 20, 1)
+    with linux(emulator, "amd64", "-drive", f"file={disk},format=raw", "-cdrom", guest("grub-rescue.iso"),
+               initrd=with_modules("amd64")) as pc:
+        pc.expect("guest# ", seconds=40)
+        pc.shell("for m in ata_piix sd_mod sr_mod isofs; do modprobe $m; done; sleep 3", seconds=40)
+        disk_io(pc, "/dev/sda", disk)
+        same("CD", pc.shell("md5sum < /dev/sr0", seconds=40).split()[0], md5(guest("grub-rescue.iso")))
+        pc.shell("mount -t iso9660 -o ro /dev/sr0 /mnt")
+        if "grub" not in pc.shell("ls -R /mnt").lower():
+            raise Failure("the CD's file system doesn't show GRUB's files")
+        power_off(pc)
+
+
+def virtio(emulator, flavour, legacy, modern):
+    """A disk and the random number generator through virtio-pci."""
+    disk = random_image("virtio.img", 8 << 20, 2)
+    transport = f"disable-legacy={legacy},disable-modern={modern}"
+    with linux(emulator, flavour, "-drive", f"file={disk},format=raw,if=none,id=d",
+               "-device", f"virtio-blk-pci,drive=d,{transport}", "-device", f"virtio-rng-pci,{transport}",
+               initrd=with_modules(flavour)) as pc:
+        pc.expect("guest# ", seconds=40)
+        pc.shell("for m in virtio_pci virtio_blk virtio-rng; do modprobe $m; done; sleep 1", seconds=40)
+        disk_io(pc, "/dev/vda", disk)
+        same("random bytes", pc.shell("dd if=/dev/hwrng bs=64 count=4 2>/dev/null | wc -c"), "256")
+        power_off(pc)
+
+
+def test_linux_virtio_modern(emulator):
+    virtio(emulator, "amd64", "on", "off")
+
+
+def test_linux_virtio_legacy(emulator):
+    virtio(emulator, "686", "off", "on")
+
+
+def test_linux_floppy(emulator):
+    floppy = random_image("floppy.img", 1474560, 3)
+    with linux(emulator, "686", "-drive", f"file={floppy},format=raw,if=floppy",
+               initrd=with_modules("686")) as pc:
+        pc.expect("guest# ", seconds=40)
+        pc.shell("modprobe floppy; sleep 1", seconds=40)
+        same("contents", pc.shell("md5sum < /dev/fd0", seconds=60).split()[0], md5(floppy))
+        pc.shell("yes Slipway | head -c 36864 | dd of=/dev/fd0 bs=18432 seek=3 2>/dev/null; sync", seconds=60)
+        with open(floppy, "rb") as f:
+            f.seek(3 * 18432)
+            same("what was written", f.read(36864) == b"Slipway\n" * 4608, True)
+        power_off(pc)
+
+
+def test_idle_linux_costs_under_3_percent(emulator):
+    with linux(emulator, "amd64") as pc:
+        pc.expect("guest# ", seconds=40)
+        pc.settle(2)
+        before = pc.cpu_seconds()
+        pc.settle(10)
+        used = (pc.cpu_seconds() - before) / 10
+        if used > 0.03:
+            raise Failure(f"{used:.1%} of a core")
