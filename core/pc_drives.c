@@ -14,12 +14,28 @@
 #include "options.h"
 #include "pc.h"
 
+/* What QEMU calls a drive that has no id: ide0-hd1, ide1-cd0, floppy0. */
+static const char *label(const struct drive_option *o, char *buf, size_t len)
+{
+    int n = o->index < 0 ? 0 : o->index;
+    if (o->id)
+        return o->id;
+    switch (o->iface) {
+    case DRIVE_IDE: snprintf(buf, len, "ide%d-%s%d", n / 2, o->cdrom ? "cd" : "hd", n % 2); break;
+    case DRIVE_FLOPPY: snprintf(buf, len, "floppy%d", n); break;
+    case DRIVE_VIRTIO: snprintf(buf, len, "virtio%d", n); break;
+    default: snprintf(buf, len, "none%d", n); break;
+    }
+    return buf;
+}
+
 static bool open_drives(struct machine *m, struct error *err)
 {
     for (const struct drive_option *o = m->opt->drives; o; o = o->next) {
         struct blk *blk = NULL;
+        char name[32];
         if (o->file) {
-            struct blk_options b = { .id = o->id,
+            struct blk_options b = { .id = label(o, name, sizeof name),
                                      .file = o->file,
                                      .format = o->format,
                                      .readonly = o->readonly,
@@ -40,11 +56,12 @@ static bool open_drives(struct machine *m, struct error *err)
 static bool place(struct machine *m, enum drive_if iface, const char *name, struct drive **unit,
                   int units, struct error *err)
 {
+    char buf[32];
     for (struct drive *d = m->drives; d; d = d->next)
         if (d->opt->iface == iface && d->opt->index >= 0) {
             if (d->opt->index >= units || unit[d->opt->index])
                 return error_set(err, "drive '%s': %s unit %d is taken or doesn't exist",
-                                 d->opt->id ? d->opt->id : d->opt->file, name, d->opt->index);
+                                 label(d->opt, buf, sizeof buf), name, d->opt->index);
             unit[d->opt->index] = d;
         }
     for (struct drive *d = m->drives; d; d = d->next)
@@ -54,7 +71,7 @@ static bool place(struct machine *m, enum drive_if iface, const char *name, stru
                 n++;
             if (n == units)
                 return error_set(err, "drive '%s': all %d %s units are taken",
-                                 d->opt->id ? d->opt->id : d->opt->file, units, name);
+                                 label(d->opt, buf, sizeof buf), units, name);
             unit[n] = d;
         }
     return true;
