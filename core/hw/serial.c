@@ -240,6 +240,8 @@ static uint8_t read_rbr(struct serial *s)
         s->rx_errors[s->rx_head] = 0;
         s->rx_head = (s->rx_head + 1) % FIFO_SIZE;
         s->rx_count--;
+    } else if (s->fcr & FCR_FE) {
+        s->rbr = 0;
     }
     s->cti_pending = false;
     update_rx_status(s);
