@@ -95,16 +95,16 @@ static const struct hmp_command commands[] = {
     { "i", "fmt:/,addr:l", "/fmt addr", "I/O port read", hmp_port_in },
     { "info", "item:S?", "[subcommand]", "show various information about the system state",
       cmd_info },
-    { "memsave", "addr:l,size:l,file:s", "addr size file",
+    { "memsave", "addr:l,size:l,file:F", "addr size file",
       "save to disk virtual memory dump starting at 'addr' of size 'size'", cmd_memsave },
     { "nmi", "", "", "inject an NMI", cmd_nmi },
     { "o", "fmt:/,addr:l,value:l", "/fmt addr value", "I/O port write", hmp_port_out },
-    { "pmemsave", "addr:l,size:l,file:s", "addr size file",
+    { "pmemsave", "addr:l,size:l,file:F", "addr size file",
       "save to disk physical memory dump starting at 'addr' of size 'size'", cmd_pmemsave },
     { "print|p", "fmt:/,expr:l", "/fmt expr",
       "print expression value (use $reg for CPU register access)", hmp_print },
     { "quit|q", "", "", "quit the emulator", cmd_quit },
-    { "screendump", "filename:s,format:-fs", "filename [-f format]",
+    { "screendump", "filename:F,format:-fs", "filename [-f format]",
       "save the screen as a PPM or PNG image", cmd_screendump },
     { "sendkey", "keys:s,hold-time:l?", "keys [hold_ms]",
       "send keys to the VM (e.g. 'sendkey ctrl-alt-f1', default hold time=100 ms)", cmd_sendkey },
@@ -264,7 +264,7 @@ static bool get_argument(struct machine *m, const char *name, const char *declar
         *p = s + 2;
         s = skip_space(*p);
         type = 's';
-    } else if (!*s && strchr(declared, '?')) {
+    } else if (!*s && declared[1] == '?') {
         return true;
     }
     if (type == 'l') {
@@ -282,7 +282,8 @@ static bool get_argument(struct machine *m, const char *name, const char *declar
     } else {
         a->s = get_word(p, out);
         if (a->s && !*a->s) {
-            text_printf(out, "%.*s: string expected\n", (int)strcspn(c->name, "|"), c->name);
+            text_printf(out, "%.*s: %s expected\n", (int)strcspn(c->name, "|"), c->name,
+                        type == 'F' ? "filename" : "string");
             return false;
         }
     }

@@ -83,7 +83,7 @@ static const char *ask(struct chardev *c, const char *request)
     text_free(&written);
     type(c, request);
     if (written.len >= 2)
-        written.s[written.len - 2] = 0;
+        written.s[written.len -= 2] = 0;
     return text_str(&written);
 }
 
@@ -142,7 +142,8 @@ static void qmp_answers_as_qemu_does(void)
     CHECK(begin());
     struct chardev *c = connection();
     CHECK(monitor_add_qmp(m, c, false, NULL));
-    CHECK(!strncmp(text_str(&written), "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": ", 41));
+    CHECK(strstr(text_str(&written), "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": ") ==
+          written.s);
     CHECK(strstr(text_str(&written), "\"capabilities\": [\"oob\"]}}\r\n"));
     for (size_t i = 0; i < sizeof session / sizeof session[0]; i++)
         CHECK_STR(ask(c, session[i].request), session[i].answer);
@@ -230,7 +231,7 @@ static void hmp_prints_what_qemu_prints(void)
         { "sendkey foo", "key 'foo' is unknown\n" },
         { "sendkey", "sendkey: string expected\nTry \"help sendkey\" for more information\n" },
         { "screendump",
-          "screendump: string expected\nTry \"help screendump\" for more information\n" },
+          "screendump: filename expected\nTry \"help screendump\" for more information\n" },
         { "xp/4x 0x1000", "0000000000001000: 0xc4832443 0x5f5e5b20 0x5755c35d 0xec835356\n" },
         { "x/2gx 0x1000", "0000000000001000: 0x5f5e5b20c4832443 0xec8353565755c35d\n" },
         { "xp/10bx 0x1000", "0000000000001000: 0x43 0x24 0x83 0xc4 0x20 0x5b 0x5e "
@@ -245,7 +246,8 @@ static void hmp_prints_what_qemu_prints(void)
         { "info status", "VM status: paused (prelaunch)\n" },
         { "info uuid", "00000000-0000-0000-0000-000000000000\n" },
         { "help x", "x /fmt addr -- virtual memory dump starting at 'addr'\n" },
-        { "memsave 0 10", "memsave: string expected\nTry \"help memsave\" for more information\n" },
+        { "memsave 0 10",
+          "memsave: filename expected\nTry \"help memsave\" for more information\n" },
         { "screendump \"/nonexistent/a",
           "unterminated string\nTry \"help screendump\" for more information\n" },
     };
@@ -307,7 +309,7 @@ static void random_lines_are_harmless(void)
                                          "sum",
                                          "/4xb",
                                          "/9i",
-                                         "/999999999x",
+                                         "/300x",
                                          "$eax",
                                          "$cs",
                                          "(",
@@ -335,7 +337,7 @@ static void random_lines_are_harmless(void)
                                          "0",
                                          "1" };
     CHECK(begin());
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0; i < 10000; i++) {
         char line[512] = "";
         for (int k = (int)(seed >> 10) % 8; k >= 0; k--) {
             strcat(line, pick(words, sizeof words / sizeof words[0]));
