@@ -202,28 +202,20 @@ static bool close_enough(struct host_state *a, struct host_state *b)
     return same(a, b);
 }
 
-static unsigned long run_row(const struct opcode *row, uint8_t modrm, unsigned long cases)
+static unsigned long run_row(const struct opcode *row, uint8_t modrm, bool opsize,
+                             unsigned long cases)
 {
     uint8_t before[160], host_mem[160];
     struct host_state in, host, ours;
     unsigned long differences = 0;
-    uint8_t bytes[2] = { row->byte, modrm };
-    bool is_mem = row->mod == MOD_MEM;
-    struct insn insn = { .fn = row->fn,
-                         .len = 2,
-                         .osz = 2,
-                         .r = modrm >> 3 & 7,
-                         .rm = modrm & 7,
-                         .base = RDI,
-                         .index = REG_ZERO,
-                         .seg = SEG_DS,
-                         .modrm = modrm,
-                         .flags = INSN_CODE64 | (is_mem ? INSN_MEM : 0) };
-    for (size_t n = 0; n < opcode_row_count; n++) {
-        if (opcode_rows[n] == row)
-            insn.op = (uint16_t)n;
+    uint8_t bytes[3] = { 0x66, row->byte, modrm }, *start = opsize ? bytes : bytes + 1;
+    unsigned len = opsize ? 3 : 2;
+    struct insn insn;
+    if (decode(&insn, start, len, MODE_CODE64, true, NULL, 0) != len || insn_opcode(&insn) != row) {
+        printf("%s decodes to something else\n", row->name);
+        return cases;
     }
-    build_code(bytes, 2);
+    build_code(start, len);
     memset(ulps, 0, sizeof(ulps));
     ulps_c1 = 0;
     for (unsigned long n = 0; n < cases; n++) {
@@ -238,6 +230,11 @@ static unsigned long run_row(const struct opcode *row, uint8_t modrm, unsigned l
             struct host_state other;
             make_case(&other);
             memcpy(before, &other.fpu, sizeof(other.fpu));
+            if (opsize) { /* seven words, then the registers */
+                for (unsigned k = 0; k < 7; k++)
+                    memcpy(before + 2 * k, (const uint8_t *)&other.fpu + 4 * k, 2);
+                memcpy(before + 14, other.fpu.st, 80);
+            }
         }
         memcpy(memory, before, sizeof(before));
         ((void (*)(uint8_t *, struct host_state *, struct host_state *))code)(memory, &in, &host);
@@ -250,13 +247,13 @@ static unsigned long run_row(const struct opcode *row, uint8_t modrm, unsigned l
             printf("%s faulted\n", row->name);
         save_cpu(&ours);
         if (row->fn == op_fnstenv || row->fn == op_fnsave) { /* pointers */
-            memset(memory + 12, 0, 16);
-            memset(host_mem + 12, 0, 16);
+            memset(memory + (opsize ? 6 : 12), 0, opsize ? 8 : 16);
+            memset(host_mem + (opsize ? 6 : 12), 0, opsize ? 8 : 16);
         }
         if (!(transcendental(row) ? close_enough(&host, &ours) : same(&host, &ours)) ||
             memcmp(memory, host_mem, sizeof(before)) != 0) {
             if (differences++ < 4) {
-                printf("%s (%02x %02x):\n", row->name, bytes[0], bytes[1]);
+                printf("%s (%02x %02x):\n", row->name, bytes[1], bytes[2]);
                 print_state("in", &in, before);
                 print_state("host", &host, host_mem);
                 print_state("ours", &ours, memory);
@@ -292,12 +289,14 @@ int main(int argc, char **argv)
             continue;
         unsigned long bad = 0;
         if (row->mod == MOD_MEM) {
-            bad = run_row(row, (uint8_t)(row->reg << 3 | 7), cases);
+            bad = run_row(row, (uint8_t)(row->reg << 3 | 7), false, cases);
+            if (row->operands[0] == OPD_M) /* environment: 16-bit format */
+                bad += run_row(row, (uint8_t)(row->reg << 3 | 7), true, cases);
         } else if (row->rm != R_ANY) {
-            bad = run_row(row, (uint8_t)(0xc0 | row->reg << 3 | row->rm), cases);
+            bad = run_row(row, (uint8_t)(0xc0 | row->reg << 3 | row->rm), false, cases);
         } else {
             for (unsigned rm = 0; rm < 8; rm++)
-                bad += run_row(row, (uint8_t)(0xc0 | row->reg << 3 | rm), cases / 8 + 1);
+                bad += run_row(row, (uint8_t)(0xc0 | row->reg << 3 | rm), false, cases / 8 + 1);
         }
         total += cases;
         if (transcendental(row))
