@@ -1,5 +1,5 @@
 /*
- * Transcendental functions of the x87, to about 2^-110 of the result, so that after rounding they
+ * Transcendental functions of the x87, to about 2^-95 of the result, so that after rounding they
  * are the nearest f80 except where hardware isn't quite.
  *
  * Values between steps are struct wide: 128 bits of significand. Each function reduces its argument
@@ -12,13 +12,14 @@
 #include "cpu/fp/trans_tables.h"
 #include "cpu/fp/wide.h"
 
-#define TOP      ((u128)1 << 127)
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-#define W(words) ((u128)(words).hi << 64 | (words).lo)
-#define LN2      W(trans_constants[0]) /* units of 2^-128 */
-#define HALF_PI  W(trans_constants[1]) /* units of 2^-126 */
-#define PI       W(trans_constants[2])
-#define SQRT2    0xb504f333f9de6484ull /* units of 2^-63 */
+#define TOP       ((u128)1 << 127)
+#define COUNT(a)  (sizeof(a) / sizeof((a)[0]))
+#define W(words)  ((u128)(words).hi << 64 | (words).lo)
+#define LN2       W(trans_constants[0]) /* units of 2^-128 */
+#define HALF_PI   W(trans_constants[1]) /* units of 2^-126 */
+#define PI        W(trans_constants[2])
+#define SQRT2     0xb504f333f9de6484ull /* units of 2^-63 */
+#define TAN_SMALL (-34)
 #define PI_66                                                                                      \
     (((u128)0xc90fdaa22168c234ull << 2) | 3) /* pi in units of 2^-64, pi / 2 in units of 2^-65 */
 
@@ -96,23 +97,30 @@ static u128 to_fraction(struct wide a)
     return shift >= 128 ? 0 : shr128(a.sig, (unsigned)shift);
 }
 
-/* Sum of c[k] * z^k, z in units of 2^-128; @minus: alternating signs. */
-static u128 series(const struct words *c, size_t n, u128 z, bool minus)
+/* Sum of c[k] * z^k, z in units of 2^-128; @minus: alternating signs. z is so small that from term
+ * @narrow on 64 bits are enough. */
+static inline u128 series(const struct words *c, unsigned count, unsigned narrow, u128 z,
+                          bool minus)
 {
-    u128 sum = W(c[n - 1]);
-    for (n--; n-- > 0;)
-        sum = minus ? W(c[n]) - mul_high(sum, z) : W(c[n]) + mul_high(sum, z);
+    unsigned k = count - 1;
+    uint64_t high = c[k].hi;
+    while (k-- > narrow) {
+        uint64_t term = hi64(mul64(high, hi64(z)));
+        high = minus ? c[k].hi - term : c[k].hi + term;
+    }
+    u128 sum = make128(high, 0);
+    for (k++; k-- > 0;)
+        sum = minus ? W(c[k]) - mul_high(sum, z) : W(c[k]) + mul_high(sum, z);
     return sum;
 }
-#define SERIES(table, z, minus) series(table, COUNT(table), z, minus)
+#define SERIES(table, narrow, z, minus) series(table, COUNT(table), narrow, z, minus)
 
-/* x * (1 - z * ...), of a series whose first term is 1 in units of 2^-127. Below the last bit the
- * product still isn't x. */
-static struct wide times_series(struct wide x, u128 sum)
+/* x * sum, sum in units of 2^-@unit. A sum of 1 is less than 1 by less than its last bit. */
+static struct wide times_series(struct wide x, u128 sum, int unit)
 {
-    if (sum >= TOP)
-        sum = TOP - 1;
-    return mul(x, normalised(false, 0, sum));
+    if (sum == (u128)1 << unit)
+        sum--;
+    return mul(x, normalised(false, 127 - unit, sum));
 }
 
 /* The result is irrational: never exact. */
@@ -152,12 +160,13 @@ static unsigned reduce(struct fpnum a, struct wide *r)
 
 static struct wide sine_of(struct wide r, u128 z)
 {
-    return times_series(r, SERIES(sin_series, z, true));
+    return times_series(r, SERIES(sin_series, 7, shr128(z, 5), true), 124);
 }
 
 static struct wide cosine_of(u128 z)
 {
-    return times_series((struct wide){ TOP, 0, false }, SERIES(cos_series, z, true));
+    return times_series((struct wide){ TOP, 0, false }, SERIES(cos_series, 8, shr128(z, 4), true),
+                        124);
 }
 
 bool fp_trig(struct fpenv *e, struct fpnum a, struct fpnum *sine, struct fpnum *cosine,
@@ -193,7 +202,10 @@ bool fp_trig(struct fpenv *e, struct fpnum a, struct fpnum *sine, struct fpnum *
         c.sign = !c.sign;
     }
     if (tangent) {
-        *tangent = rounded(e, div(s, c));
+        /* For small angles hardware rounds as if from just below the angle, though the tangent is
+         * above. */
+        bool small = r.exp < TAN_SMALL && !(quadrant & 1);
+        *tangent = rounded(e, small ? times_series(r, (u128)1 << 127, 127) : div(s, c));
         return true;
     }
     if (cosine)
@@ -222,8 +234,8 @@ struct fpnum fp_2xm1(struct fpenv *e, struct fpnum a)
         return a;
     }
     struct wide y = mul(widened(a), (struct wide){ LN2, -1, false });
-    u128 sum = SERIES(expm1_series, to_fraction(y), y.sign);
-    return rounded(e, mul(y, normalised(false, 0, sum)));
+    u128 sum = SERIES(expm1_series, 11, shr128(to_fraction(y), 3), y.sign);
+    return rounded(e, times_series(y, sum, 122));
 }
 
 /* ---- logarithm ---- */
@@ -234,7 +246,7 @@ static struct wide log2_ratio(bool sign, struct wide num, struct wide den)
     struct wide s = div(num, den);
     s.sign = sign;
     u128 z = to_fraction(mul(s, s));
-    return mul(s, normalised(false, 1, SERIES(log2_series, z, false)));
+    return times_series(s, SERIES(log2_series, 8, z, false), 126);
 }
 
 /* a + b, not both zero and not equal. */
@@ -390,7 +402,7 @@ struct fpnum fp_atan2(struct fpenv *e, struct fpnum y, struct fpnum x)
         }
         struct wide rest = t;
         if (t.sig)
-            rest = times_series(t, SERIES(atan_series, to_fraction(mul(t, t)), true));
+            rest = times_series(t, SERIES(atan_series, 4, to_fraction(mul(t, t)), true), 127);
         struct wide sum = i ? add(normalised(false, 0, W(atan_steps[i])), rest) : rest;
         if (!steep && !x.sign) {
             sum.sign = sign;
