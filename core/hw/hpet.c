@@ -263,11 +263,8 @@ static void write_comparator(struct hpet_timer *t, uint64_t v, uint64_t mask)
         t->comparator = ((t->comparator & ~mask) | (v & mask)) & width_mask(t);
     if (periodic)
         t->period = ((t->period & ~mask) | (v & mask)) & width_mask(t);
-    /* The value stays settable until its high half was written (a 32-bit timer has none). */
-    if (mask >> 32 || (t->config & TN_32BIT))
-        t->config &= ~(uint64_t)TN_SETVAL;
-    else if (periodic && (t->config & TN_SETVAL))
-        t->config &= ~(uint64_t)TN_SETVAL;
+    /* One write each: a 64-bit value in two halves needs the bit set before both (2.3.9.2.2). */
+    t->config &= ~(uint64_t)TN_SETVAL;
     arm(t, true);
 }
 

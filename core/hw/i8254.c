@@ -267,8 +267,9 @@ static void load(struct i8254 *s, struct counter *c, uint16_t v)
         int64_t now = now_ns(s);
         settle(c, now);
         int64_t t = ticks_at(c, now);
-        c->start_ns +=
-            clock_ticks_to_ns((uint64_t)(t - t % c->count), PIT_HZ); /* of the running period */
+        /* Of the running period, rounded down so that no tick that was seen is taken back. */
+        int64_t periods = clock_ticks_to_ns((uint64_t)(t - t % c->count), PIT_HZ);
+        c->start_ns += periods ? periods - 1 : 0;
         c->next_count = n;
     } else {
         c->next_count = n;
