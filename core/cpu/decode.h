@@ -274,7 +274,7 @@ static inline uint64_t cpu_next_rip(const struct cpu *c, const struct insn *i)
     return (c->gpr[REG_IP] + i->off + i->len) & c->la_mask;
 }
 
-static inline uint64_t insn_ea(const struct cpu *c, const struct insn *i)
+static force_inline uint64_t insn_ea(const struct cpu *c, const struct insn *i)
 {
     uint64_t ea = c->gpr[i->base] + (c->gpr[i->index] << i->scale) + (uint64_t)(int64_t)i->disp;
     return ea << i->ash >> i->ash;

@@ -74,7 +74,7 @@ static inline void reg_set(struct cpu *c, unsigned n, unsigned osz, uint64_t v)
     }
 }
 
-static inline bool mem_ld(struct cpu *c, int seg, uint64_t ea, unsigned osz, uint64_t *v)
+static force_inline bool mem_ld(struct cpu *c, int seg, uint64_t ea, unsigned osz, uint64_t *v)
 {
     uint64_t la;
     if (!mem_linear(c, seg, ea, 1u << osz, ACCESS_READ, &la))
@@ -88,7 +88,7 @@ static inline bool mem_ld(struct cpu *c, int seg, uint64_t ea, unsigned osz, uin
     *v = t;
     return true;
 }
-static inline bool mem_st(struct cpu *c, int seg, uint64_t ea, unsigned osz, uint64_t v)
+static force_inline bool mem_st(struct cpu *c, int seg, uint64_t ea, unsigned osz, uint64_t v)
 {
     uint64_t la;
     if (!mem_linear(c, seg, ea, 1u << osz, ACCESS_WRITE, &la))
@@ -122,7 +122,7 @@ struct rmw {
     void *host; /* NULL: slow path */
     uint64_t la;
 };
-static inline bool rmw_load_at(struct cpu *c, int seg, uint64_t ea, unsigned bytes, struct rmw *m,
+static force_inline bool rmw_load_at(struct cpu *c, int seg, uint64_t ea, unsigned bytes, struct rmw *m,
                                void *v)
 {
     if (!mem_linear(c, seg, ea, bytes, ACCESS_WRITE, &m->la))
@@ -134,7 +134,7 @@ static inline bool rmw_load_at(struct cpu *c, int seg, uint64_t ea, unsigned byt
     }
     return mem_probe_write(c, seg, m->la, bytes) && mem_read_slow(c, seg, m->la, v, bytes);
 }
-static inline bool rmw_store_at(struct cpu *c, int seg, const struct rmw *m, const void *v,
+static force_inline bool rmw_store_at(struct cpu *c, int seg, const struct rmw *m, const void *v,
                                 unsigned bytes)
 {
     if (unlikely(!m->host))
@@ -164,14 +164,14 @@ static inline bool rm_rmw_set(struct cpu *c, const struct insn *i, unsigned osz,
 }
 
 /* ---- stack ---- */
-static inline void set_sp(struct cpu *c, uint64_t sp)
+static force_inline void set_sp(struct cpu *c, uint64_t sp)
 {
     if (unlikely(c->sp_mask == 0xffff))
         SET16(c, RSP, sp);
     else
         c->gpr[RSP] = sp & c->sp_mask;
 }
-static inline bool push(struct cpu *c, unsigned osz, uint64_t v)
+static force_inline bool push(struct cpu *c, unsigned osz, uint64_t v)
 {
     uint64_t sp = (c->gpr[RSP] - (1u << osz)) & c->sp_mask;
     if (!mem_st(c, SEG_SS, sp, osz, v))
@@ -181,7 +181,7 @@ static inline bool push(struct cpu *c, unsigned osz, uint64_t v)
 }
 /* Reads the top of the stack; the caller commits with pop_commit once nothing can fault any more.
  */
-static inline bool pop_peek(struct cpu *c, unsigned osz, uint64_t *v)
+static force_inline bool pop_peek(struct cpu *c, unsigned osz, uint64_t *v)
 {
     return mem_ld(c, SEG_SS, c->gpr[RSP] & c->sp_mask, osz, v);
 }
@@ -195,7 +195,7 @@ static inline bool is_canonical(uint64_t la)
 {
     return (uint64_t)((int64_t)(la << 16) >> 16) == la;
 }
-static inline enum exec jump_to(struct cpu *c, uint64_t rip)
+static force_inline enum exec jump_to(struct cpu *c, uint64_t rip)
 {
     if (unlikely(rip > c->cs_limit || !is_canonical(rip)))
         return fault(c, EXC_GP, 0);

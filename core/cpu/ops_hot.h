@@ -74,7 +74,7 @@ enum hot {
 #define FLAGS_xor(c, a, b, r, n)  flags_logic(c, r, n)
 #define FLAGS_test(c, a, b, r, n) flags_logic(c, r, n)
 
-#define HANDLER(name) static inline enum exec x_##name(struct cpu *c, const struct insn *i)
+#define HANDLER(name) static force_inline enum exec x_##name(struct cpu *c, const struct insn *i)
 
 /* Both operands and a destination. */
 #define DEF_ALU_SIZE(op, bits, type)                                                               \
@@ -361,7 +361,7 @@ DEF_EXTEND_ALL(movsxd, 32, int32_t, int64_t)
         return near_call(c, i, osz_, v);                                                           \
     }
 
-static inline enum exec near_call(struct cpu *c, const struct insn *i, unsigned osz,
+static force_inline enum exec near_call(struct cpu *c, const struct insn *i, unsigned osz,
                                   uint64_t target)
 {
     if (unlikely(target > c->cs_limit || !is_canonical(target)))
@@ -417,7 +417,7 @@ static inline void flags_incdec(struct cpu *c, uint64_t a, uint64_t r, unsigned 
 ALL_SIZES(DEF_UNARY_SIZE, unary)
 
 /* ---- shifts: a count of 0 changes nothing at all, flags included ---- */
-static inline uint64_t shift_shl(struct cpu *c, uint64_t a, unsigned n, unsigned bits)
+static force_inline uint64_t shift_shl(struct cpu *c, uint64_t a, unsigned n, unsigned bits)
 {
     uint64_t r = n < 64 ? a << n : 0;
     bool cf = n <= bits && (a >> (bits - n) & 1);
@@ -427,7 +427,7 @@ static inline uint64_t shift_shl(struct cpu *c, uint64_t a, unsigned n, unsigned
     flags_set_cf_of(c, cf, msb ^ cf);
     return r;
 }
-static inline uint64_t shift_shr(struct cpu *c, uint64_t a, unsigned n, unsigned bits)
+static force_inline uint64_t shift_shr(struct cpu *c, uint64_t a, unsigned n, unsigned bits)
 {
     uint64_t r = n < 64 ? a >> n : 0;
     bool cf = a >> (n - 1) & 1;
