@@ -274,7 +274,6 @@ static void cmd_transfer(struct ide_drive *d, uint8_t shape)
         }
     }
     if (shape & OP_VERIFY) {
-        advance(d, count);
         ide_done(d);
     } else if (shape & OP_DMA) {
         ide_dma(d, (shape & OP_READ) ? XFER_DMA_IN : XFER_DMA_OUT,

@@ -178,7 +178,7 @@ void ide_diagnose(struct ide_channel *ch)
 {
     ch->drive1 = false;
     for (int i = 0; i < 2; i++) {
-        ch->drives[i].select &= (uint8_t)~SELECT_DEV1;
+        ch->drives[i].select = 0xa0;
         reset_drive(&ch->drives[i]);
     }
     ide_update_irq(ch);

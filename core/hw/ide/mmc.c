@@ -232,10 +232,7 @@ static void start_stop(struct ide_drive *d, const uint8_t *c)
     }
     if (load_eject) {
         if (!start && !d->tray_open && d->tray_locked) {
-            if (mmc_medium_present(d))
-                atapi_error(d, SENSE_ILLEGAL_REQUEST, ASC_REMOVAL_PREVENTED, 2);
-            else
-                atapi_error(d, SENSE_NOT_READY, ASC_REMOVAL_PREVENTED, 2);
+            atapi_error(d, SENSE_ILLEGAL_REQUEST, ASC_REMOVAL_PREVENTED, 2);
             return;
         }
         if (start && d->tray_open)
