@@ -387,6 +387,7 @@ static void dma(void)
     out(BM, 9, 1); /* QEMU only looks at the address now */
     usleep(2000);
     qtest_in(qemu, base + 7, 1);
+    mem_read(&m->io, base + 7, 1);
     compare_registers();
     out(BM, 0, 1);
     reset_channel();
@@ -476,7 +477,7 @@ static void cd_pio(void)
     cd_command("REQUEST SENSE", (const uint8_t[12]){ 3, 0, 0, 0, 18 }, 18, 99);
     cd_command("READ CD", (const uint8_t[12]){ 0xbe, 0, 0, 0, 0, 20, 0, 0, 2, 0x10 }, 2048,
                1 << 20);
-    cd_command("READ CD raw", (const uint8_t[12]){ 0xbe, 0, 0, 0, 0, 20, 0, 0, 1, 0xf8 }, 2352,
+    cd_command("READ CD raw", (const uint8_t[12]){ 0xbe, 0, 0, 0, 0, 0xe6, 0, 0, 1, 0xf8 }, 2352,
                2064);
     cd_command("READ TOC", (const uint8_t[12]){ 0x43, 0, 0, 0, 0, 0, 0, 0, 20 }, 20, 99);
     cd_command("READ TOC MSF", (const uint8_t[12]){ 0x43, 2, 0, 0, 0, 0, 0, 0, 20 }, 20, 99);
@@ -484,7 +485,7 @@ static void cd_pio(void)
                99);
     cd_command("READ TOC bad track", (const uint8_t[12]){ 0x43, 0, 0, 0, 0, 0, 2, 0, 20 }, 20, 99);
     cd_command("READ TOC session", (const uint8_t[12]){ 0x43, 0, 0, 0, 0, 0, 0, 0, 12, 0x40 }, 12,
-               5);
+               4);
     cd_command("READ TOC raw", (const uint8_t[12]){ 0x43, 2, 0, 0, 0, 0, 0, 0, 48, 0x80 }, 48, 99);
     cd_command("MODE SENSE 2a", (const uint8_t[12]){ 0x5a, 0, 0x2a, 0, 0, 0, 0, 0, 28 }, 28, 0);
     cd_command("MODE SENSE 01", (const uint8_t[12]){ 0x5a, 0, 0x01, 0, 0, 0, 0, 0, 16 }, 16, 0);
