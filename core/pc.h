@@ -7,6 +7,7 @@
 #include "hw/device.h"
 #include "memory.h"
 
+struct fdc;
 struct i8257;
 struct ide_geometry;
 struct machine;
@@ -27,6 +28,7 @@ struct pc {
     uint8_t boot_once;
     struct mc146818rtc *rtc;
     struct i8257 *dma;
+    struct fdc *fdc;
 };
 
 /* pc_drives.c: opens the -drives and gives those of IDE their places. */

@@ -3,13 +3,17 @@
  *
  * Every -drive is opened first; then those with an index take their unit, and the others the free
  * units in order, as QEMU does. Units of IDE: primary master, primary slave, secondary master,
- * secondary slave. A drive without file is an empty CD drive. if=none waits for a -device.
+ * secondary slave. A drive without file is an empty CD or floppy drive. if=none waits for a -device,
+ * if=virtio makes one. There is a floppy drive A, perhaps empty, unless -nodefaults says otherwise.
  */
 #include <stdio.h>
 
 #include "block/block.h"
+#include "hw/fdc.h"
 #include "hw/fw_cfg.h"
 #include "hw/ide/ide.h"
+#include "hw/mc146818rtc.h"
+#include "hw/virtio/virtio_blk.h"
 #include "machine.h"
 #include "options.h"
 #include "pc.h"
@@ -101,7 +105,53 @@ static bool add_ide_drives(struct pc *pc, struct error *err)
     return true;
 }
 
+static bool add_floppies(struct pc *pc, struct error *err)
+{
+    struct machine *m = pc->dev.machine;
+    struct drive *unit[FDC_DRIVES] = { 0 };
+    if (!place(m, DRIVE_FLOPPY, "floppy", unit, FDC_DRIVES, err))
+        return false;
+    pc->fdc = fdc_new(m, pc->dma, err);
+    if (!pc->fdc)
+        return false;
+    for (int n = 0; n < FDC_DRIVES; n++) {
+        struct drive *d = unit[n];
+        if (!d && (n > 0 || m->opt->nodefaults))
+            continue;
+        if (!fdc_attach(pc->fdc, (unsigned)n, d ? d->blk : NULL, err))
+            return false;
+        if (!d)
+            continue;
+        d->used = true;
+        if (d->opt->bootindex >= 0) {
+            char path[64];
+            snprintf(path, sizeof path, "/pci@i0cf8/isa@1/fdc@03f0/floppy@%d", n);
+            if (!fw_cfg_add_boot_path(m->fw_cfg, d->opt->bootindex, path))
+                return error_set(err, "out of memory");
+        }
+    }
+    mc146818rtc_set_floppies(pc->rtc, (uint8_t)fdc_drive_type(pc->fdc, 0),
+                             (uint8_t)fdc_drive_type(pc->fdc, 1));
+    return true;
+}
+
+static bool add_virtio_drives(struct machine *m, struct error *err)
+{
+    for (struct drive *d = m->drives; d; d = d->next) {
+        if (d->opt->iface != DRIVE_VIRTIO)
+            continue;
+        if (!d->blk)
+            return error_set(err, "drive '%s': a virtio disk needs a file",
+                             d->opt->id ? d->opt->id : "virtio");
+        d->used = true;
+        if (!virtio_blk_new(m, d->blk, d->opt->bootindex, err))
+            return false;
+    }
+    return true;
+}
+
 bool pc_add_drives(struct pc *pc, struct error *err)
 {
-    return open_drives(pc->dev.machine, err) && add_ide_drives(pc, err);
+    return open_drives(pc->dev.machine, err) && add_ide_drives(pc, err) && add_floppies(pc, err) &&
+           add_virtio_drives(pc->dev.machine, err);
 }
