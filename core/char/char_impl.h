@@ -21,6 +21,7 @@ struct chr_backend {
     void (*close)(struct chardev *c);
 };
 
+#define CHR_INPUT_SIZE 4096  /* read ahead */
 #define CHR_QUEUE_SIZE 65536 /* output that waits for a slow peer */
 
 struct chardev {
@@ -38,6 +39,9 @@ struct chardev {
     FILE *log;
 
     /* stream back ends */
+    uint8_t input[CHR_INPUT_SIZE]; /* read from the stream, waiting for the front end */
+    size_t input_at, input_len;
+    bool delivering;
     struct host_stream *stream, *listener;
     bool is_stdio, is_pty, server, waiting, input_ended;
     char *address; /* "tcp:HOST:PORT" or "unix:PATH" */

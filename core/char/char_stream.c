@@ -1,6 +1,10 @@
 /*
  * Back ends over the platform's byte streams: stdio, pty, TCP and Unix sockets as client or server.
  *
+ * Input is read ahead into a buffer, from which the front end is served the moment it has room: a
+ * guest that takes a byte at a time doesn't wait for a turn of the host's loop each. While the
+ * buffer holds anything, the stream isn't read.
+ *
  * A server has a listener and at most one client at a time; the listener rests while the client is
  * there, so others wait in the system's backlog, and goes on when it leaves. End of input on stdio
  * is not an end: output goes on.
@@ -14,20 +18,45 @@
 #include "host/host.h"
 #include "machine.h"
 
+/* Gives the front end what was read, as far as it has room. It may ask for more from inside. */
+static void deliver(struct chardev *c)
+{
+    if (c->delivering)
+        return;
+    c->delivering = true;
+    while (c->input_len) {
+        size_t n = chr_backend_room(c);
+        if (!n)
+            break;
+        n = n < c->input_len ? n : c->input_len;
+        const uint8_t *from = c->input + c->input_at;
+        c->input_at += n;
+        c->input_len -= n;
+        chr_backend_input(c, from, n);
+    }
+    c->delivering = false;
+}
+
+static void stream_want_input(struct chardev *c)
+{
+    deliver(c);
+    if (c->stream && !c->input_ended)
+        host_stream_want_read(c->stream, !c->input_len && chr_backend_room(c));
+}
+
 static void readable(void *opaque)
 {
     struct chardev *c = opaque;
-    uint8_t buf[4096];
-    size_t room = chr_backend_room(c);
-    if (!room) {
-        host_stream_want_read(c->stream, false);
-        return;
+    if (!c->input_len && chr_backend_room(c)) {
+        long n = host_stream_read(c->stream, c->input, sizeof c->input);
+        if (n > 0) {
+            c->input_at = 0;
+            c->input_len = (size_t)n;
+        } else if (n != -EAGAIN) {
+            c->input_ended = true; /* closed() follows */
+        }
     }
-    long n = host_stream_read(c->stream, buf, room < sizeof buf ? room : sizeof buf);
-    if (n > 0)
-        chr_backend_input(c, buf, (size_t)n);
-    else if (n != -EAGAIN)
-        c->input_ended = true; /* closed() follows */
+    stream_want_input(c);
 }
 
 static void writable(void *opaque)
@@ -92,12 +121,6 @@ static size_t stream_write(struct chardev *c, const uint8_t *buf, size_t len)
         return (size_t)n;
     /* A broken connection takes everything; closed() tells the rest. */
     return n == -EAGAIN ? 0 : len;
-}
-
-static void stream_want_input(struct chardev *c)
-{
-    if (c->stream && !c->input_ended)
-        host_stream_want_read(c->stream, chr_backend_room(c) > 0);
 }
 
 static void stream_close(struct chardev *c)
