@@ -11,6 +11,7 @@
  * Without breakpoints nothing is paid. SDM vol. 3, 17.2-17.3.
  */
 #include "cpu/cpu.h"
+#include "cpu/cpuid.h"
 #include "cpu/desc.h"
 
 #define DR6_FIXED 0xffff0ff0u
@@ -94,11 +95,12 @@ bool dbg_before(struct cpu *c)
 {
     bool resume = c->rflags & FL_RF;
     uint64_t hits = 0;
-    if (c->dr6_pending && !c->shadow_ss) /* a trap of what came before: SYSRET, pushes of a delivery */
+    if (c->dr6_pending &&
+        !c->shadow_ss) /* a trap of what came before: SYSRET, pushes of a delivery */
         return cpu_fault_noerr(c, EXC_DB);
     c->rflags &= ~FL_RF; /* for one instruction only; nothing that runs can see it */
     c->step = c->rflags & FL_TF;
-    if (!c->breakpoints || resume || c->shadow_ss)
+    if (!c->breakpoints || resume || (c->shadow_ss && cpu_vendor_is_intel(c)))
         return true;
     uint64_t la = (c->seg_base[SEG_CS] + c->rip) & c->la_mask;
     for (int n = 0; n < 4; n++)
@@ -122,7 +124,9 @@ bool dbg_after(struct cpu *c)
 
 void dbg_deliver(struct cpu *c, uint32_t *flags)
 {
-    c->dr[6] = (c->dr[6] & ~15ull) | c->dr6_pending | DR6_FIXED;
+    if (c->dr6_pending & 15)
+        c->dr[6] &= ~15ull;
+    c->dr[6] |= c->dr6_pending | DR6_FIXED;
     if (c->dr6_pending & DR6_BD)
         *flags |= FL_RF;
     c->dr6_pending = 0;

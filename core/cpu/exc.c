@@ -335,7 +335,11 @@ bool exc_interrupt(struct cpu *c, int vector, int kind)
     };
     if (kind == INT_SOFTWARE && cpu_vm86(c) && cpu_iopl(c) < 3)
         return cpu_fault(c, EXC_GP, 0);
-    return deliver(c, &e);
+    if (!deliver(c, &e))
+        return false;
+    if (kind == INT_PRIVILEGED_SOFTWARE)
+        dbg_deliver(c, &e.flags); /* takes along a trap that MOV SS held back */
+    return true;
 }
 
 /* An asynchronous interrupt; faults on the way are delivered in its place. */

@@ -272,7 +272,8 @@ static bool return_ss(struct cpu *c, uint16_t sel, unsigned rpl, bool code64, st
     return true;
 }
 
-/* Data segments that the outer level may not use become null. */
+/* Data segments that the outer level may not use become null (but keep their base, which 64-bit
+ * code can see). */
 static void drop_inner_segments(struct cpu *c, unsigned cpl)
 {
     static const uint8_t order[4] = { SEG_ES, SEG_FS, SEG_GS, SEG_DS };
@@ -281,7 +282,7 @@ static void drop_inner_segments(struct cpu *c, unsigned cpl)
         unsigned type = SEG_TYPE(s->attr);
         bool conforming = (type & TYPE_CODE) && (type & TYPE_CONFORMING);
         if ((s->attr & SEG_P) && !conforming && SEG_DPL(s->attr) < cpl) {
-            *s = seg_null(0, 0);
+            *s = (struct segment){ .base = s->base };
             seg_update(c, order[k]);
         }
     }

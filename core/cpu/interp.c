@@ -20,8 +20,10 @@
  * block. */
 static inline bool interrupt_wanted(const struct cpu *c)
 {
-    return (c->intr & ~(uint32_t)CPU_INTR_HARD) ||
-           ((c->intr & CPU_INTR_HARD) && (c->rflags & FL_IF));
+    uint32_t masked = (c->rflags & FL_IF ? 0 : CPU_INTR_HARD) |
+                      (c->nmi_blocked ? CPU_INTR_NMI : 0) |
+                      (c->in_smm ? CPU_INTR_SMI | CPU_INTR_INIT : 0);
+    return (c->intr & ~masked) != 0;
 }
 
 static inline struct block *next_block(struct cpu *c)

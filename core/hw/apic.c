@@ -685,6 +685,8 @@ static uint64_t page_read(void *opaque, uint64_t offset, unsigned size)
 static void page_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
     struct apic *a = opaque;
+    if (size != 4) /* SDM vol. 3, 11.4.1: registers are only accessed with 32 bits */
+        return;
     /* No register below 0x20: a device's MSI with destination 0 comes here. */
     if (offset < 0x10 && a->page.base == APIC_DEFAULT_BASE) {
         apic_deliver_msi(a->dev.machine, APIC_DEFAULT_BASE + offset, (uint32_t)value);
@@ -699,20 +701,21 @@ static void page_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
     }
 }
 
-static const struct mem_ops page_ops = { page_read, page_write, 4, 4 };
+static const struct mem_ops page_ops = { page_read, page_write, 1, 4 };
 
 static uint64_t msi_read(void *opaque, uint64_t offset, unsigned size)
 {
-    return 0;
+    return 0xffffffff;
 }
 
 static void msi_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
     struct apic *a = opaque;
-    apic_deliver_msi(a->dev.machine, APIC_DEFAULT_BASE + offset, (uint32_t)value);
+    if (size == 4)
+        apic_deliver_msi(a->dev.machine, APIC_DEFAULT_BASE + offset, (uint32_t)value);
 }
 
-static const struct mem_ops msi_ops = { msi_read, msi_write, 4, 4 };
+static const struct mem_ops msi_ops = { msi_read, msi_write, 1, 4 };
 
 /* ---- MSRs ---- */
 
