@@ -307,6 +307,10 @@ bool multiboot_load(struct machine *m, const uint8_t *file, size_t size, size_t 
     if (!ok)
         error_prepend(err, "kernel '%s'", m->opt->kernel);
     ok = ok && make_info(m, &im, &info, err);
+    if (ok && im.base < INFO_ADDR + info.len)
+        ok =
+            error_set(err, "kernel '%s': it loads to 0x%llx, where its command line and modules go",
+                      m->opt->kernel, (unsigned long long)im.base);
     if (ok) {
         /* What takes ownership comes first, so that it is called whatever else fails. */
         ok = fw_cfg_add_owned(f, FW_CFG_KERNEL_DATA, im.data, (size_t)im.size) &&
