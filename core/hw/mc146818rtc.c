@@ -216,10 +216,10 @@ static void registers_to_time(struct mc146818rtc *s, int64_t fraction_ns)
     /* What a signed 64-bit count of ns can hold; nothing but garbage lies outside. */
     if (t.month < 1)
         t.month = 1;
-    if (t.year < 1700)
-        t.year = 1700;
-    if (t.year > 2250)
-        t.year = 2250;
+    if (t.year < 1800)
+        t.year = 1800;
+    if (t.year > 2200)
+        t.year = 2200;
     int64_t seconds = seconds_of(&t);
     s->offset_ns = seconds * NS_PER_SEC + fraction_ns - reference_ns(s);
     s->last_second = seconds;

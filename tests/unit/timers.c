@@ -435,7 +435,10 @@ static void random_accesses(void)
         seed = seed * 1664525u + 1013904223u;
         uint32_t r = seed >> 8, v = seed * 2654435761u;
         unsigned size = 1u << (r & 3) % 3;
-        if (r & 8) {
+        if ((r & 0x300000) == 0) {
+            static const uint8_t functions[] = { 0x00, 0x08, 0x09, 0x0b };
+            config32(functions[r & 3], r >> 4 & 0xfc, v);
+        } else if (r & 8) {
             uint64_t a = pages[(r >> 4) % 3] + ((r >> 6) & 0x3fc);
             if (r & 0x10000)
                 mem_write(&m->mem, a, v, 4);
@@ -456,6 +459,7 @@ static void random_accesses(void)
     m->shutdown_requested = m->reset_requested = false;
     fresh();
     CHECK(!intr());
+    CHECK_EQ(mem_read(&m->mem, 0xffff0, 1), 0xea); /* the BIOS is back at the reset vector */
 }
 
 int main(void)
