@@ -42,7 +42,7 @@ static const char *const names[OP_COUNT] = { "add",  "mul",  "div", "sqrt",  "re
                                              "trig", "atan", "log", "logp1", "exp" };
 static const uint64_t golden[OP_COUNT] = {
     0x8d1ae4f2d5884b26, 0xff50d09b67131dbb, 0x44eaa625b420d150, 0x79fabc671dc3ae10,
-    0x1f61ac93bde78fef, 0x6e81ff0a0b72e585, 0x50067e671a62ccd4, 0xb70a7b2a9b808edf,
+    0x1f61ac93bde78fef, 0x6e81ff0a0b72e585, 0x8062e9099e891fb0, 0xb70a7b2a9b808edf,
     0x5e4b6f4ed14df47c, 0x21d18c8202d21a91, 0x6042fc4a32f94025
 };
 

@@ -169,6 +169,18 @@ static struct wide cosine_of(u128 z)
                         124);
 }
 
+/* The tangent of a small angle is a little more than the angle. Hardware rounds as if it were a
+ * little less, and takes powers of two for exact (but reports precision). */
+static struct fpnum small_tangent(struct fpenv *e, struct wide r)
+{
+    if (r.sig != TOP)
+        return rounded(e, times_series(r, TOP, 127));
+    struct fpnum t = fp_round(e, &fp_f80, r.sign, r.exp, hi64(r.sig), 0);
+    if (!fp_trapped_pre(e))
+        e->flags |= FPX_P | (r.exp < fp_f80.emin ? FPX_U : 0);
+    return t;
+}
+
 bool fp_trig(struct fpenv *e, struct fpnum a, struct fpnum *sine, struct fpnum *cosine,
              struct fpnum *tangent)
 {
@@ -202,10 +214,8 @@ bool fp_trig(struct fpenv *e, struct fpnum a, struct fpnum *sine, struct fpnum *
         c.sign = !c.sign;
     }
     if (tangent) {
-        /* For small angles hardware rounds as if from just below the angle, though the tangent is
-         * above. */
         bool small = r.exp < TAN_SMALL && !(quadrant & 1);
-        *tangent = rounded(e, small ? times_series(r, (u128)1 << 127, 127) : div(s, c));
+        *tangent = small ? small_tangent(e, r) : rounded(e, div(s, c));
         return true;
     }
     if (cosine)
