@@ -99,7 +99,9 @@ struct apic {
     uint32_t icr[2];
     uint32_t lvt[LVT_COUNT];
     uint32_t divide, initial_count;
-    int64_t load_ns;       /* when initial_count was written */
+    int64_t load_ns;    /* when initial_count was written */
+    bool timer_stopped; /* a one-shot count ran out, then the mode changed: only a new count starts
+                           it */
     uint64_t tsc_deadline; /* 0: not armed */
     uint8_t sipi_vector;
     bool pic_level; /* INT output of the 8259 pair */
@@ -123,6 +125,7 @@ static const struct field apic_fields[] = {
     FIELD_U32(struct apic, divide, 0),
     FIELD_U32(struct apic, initial_count, 0),
     FIELD_I64(struct apic, load_ns, 0),
+    FIELD_BOOL(struct apic, timer_stopped, 0),
     FIELD_U64(struct apic, tsc_deadline, 0),
     FIELD_U8(struct apic, sipi_vector, 0),
     FIELD_BOOL(struct apic, pic_level, false),
@@ -414,7 +417,7 @@ static uint32_t timer_mode(const struct apic *a)
 
 static uint32_t current_count(struct apic *a)
 {
-    if (!a->initial_count || timer_mode(a) == TIMER_DEADLINE)
+    if (!a->initial_count || a->timer_stopped || timer_mode(a) == TIMER_DEADLINE)
         return 0;
     uint64_t ticks =
         (uint64_t)(clock_now_ns(&a->dev.machine->clock) - a->load_ns) >> divide_shift(a);
@@ -447,7 +450,7 @@ static void timer_arm(struct apic *a)
             timer_mod(&a->timer, at);
         return;
     }
-    if (!a->initial_count || (a->lvt[LVT_TIMER] & LVT_MASKED))
+    if (!a->initial_count || a->timer_stopped || (a->lvt[LVT_TIMER] & LVT_MASKED))
         return;
     int64_t period = (int64_t)((uint64_t)a->initial_count << divide_shift(a));
     int64_t at = a->load_ns + period;
@@ -548,6 +551,20 @@ static void send_ipi(struct apic *a, uint32_t dest)
     }
 }
 
+/* The timer's mode is about to change between one-shot and periodic: the count goes on from where
+ * it is, and stays at 0 if it got there. */
+static void rebase_timer(struct apic *a)
+{
+    uint64_t period = (uint64_t)a->initial_count << divide_shift(a);
+    uint64_t passed = (uint64_t)(clock_now_ns(&a->dev.machine->clock) - a->load_ns);
+    if (!period || passed < period)
+        return;
+    if (timer_mode(a) == TIMER_PERIODIC)
+        a->load_ns += (int64_t)(passed / period * period);
+    else
+        a->timer_stopped = true;
+}
+
 static void write_lvt(struct apic *a, int n, uint32_t value)
 {
     uint32_t old = a->lvt[n];
@@ -555,6 +572,8 @@ static void write_lvt(struct apic *a, int n, uint32_t value)
     value |= old & LVT_REMOTE;
     if (!(a->svr & SVR_ENABLE))
         value |= LVT_MASKED;
+    if (n == LVT_TIMER && ((old ^ value) & TIMER_PERIODIC))
+        rebase_timer(a);
     a->lvt[n] = value;
     if (n == LVT_TIMER) {
         if ((old ^ value) & TIMER_DEADLINE) {
@@ -638,6 +657,7 @@ static bool reg_write(struct apic *a, unsigned reg, uint32_t v)
         if (timer_mode(a) == TIMER_DEADLINE)
             break;
         a->initial_count = v;
+        a->timer_stopped = false;
         a->load_ns = clock_now_ns(&a->dev.machine->clock);
         timer_arm(a);
         break;
@@ -856,6 +876,7 @@ static void apic_init_state(struct apic *a)
     if (a->base & BASE_BSP)
         a->lvt[LVT_LINT0] = APIC_EXTINT << 8;
     a->divide = a->initial_count = 0;
+    a->timer_stopped = false;
     a->tsc_deadline = 0;
     a->extint = false;
     timer_del(&a->timer);

@@ -68,7 +68,7 @@ void ioapic_set_pin(struct ioapic *s, unsigned pin, int level)
     s->level = level ? s->level | bit : s->level & ~bit;
     if (s->entry[pin] & ENTRY_LEVEL)
         s->irr = level ? s->irr | bit : s->irr & ~bit;
-    else if (rise)
+    else if (rise && !(s->entry[pin] & ENTRY_MASKED)) /* 82093AA: an edge on a masked pin is lost */
         s->irr |= bit;
     service(s, pin);
 }
