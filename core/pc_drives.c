@@ -3,8 +3,9 @@
  *
  * Every -drive is opened first; then those with an index take their unit, and the others the free
  * units in order, as QEMU does. Units of IDE: primary master, primary slave, secondary master,
- * secondary slave. A drive without file is an empty CD or floppy drive. if=none waits for a -device,
- * if=virtio makes one. There is a floppy drive A, perhaps empty, unless -nodefaults says otherwise.
+ * secondary slave. A drive without file is an empty CD or floppy drive. if=none waits for a
+ * -device, if=virtio makes one. There is a floppy drive A, perhaps empty, unless -nodefaults says
+ * otherwise.
  */
 #include <stdio.h>
 

@@ -9,12 +9,6 @@
 #include "hw/virtio/virtio_rng.h"
 
 const struct device_class *const device_classes[] = {
-    &isa_debug_exit_class,
-    &isa_debugcon_class,
-    &isa_serial_class,
-    &pc_testdev_class,
-    &vga_pci_class,
-    &virtio_blk_pci_class,
-    &virtio_rng_pci_class,
-    NULL,
+    &isa_debug_exit_class, &isa_debugcon_class,   &isa_serial_class,     &pc_testdev_class,
+    &vga_pci_class,        &virtio_blk_pci_class, &virtio_rng_pci_class, NULL,
 };

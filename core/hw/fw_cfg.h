@@ -64,8 +64,8 @@ bool fw_cfg_add_file(struct fw_cfg *f, const char *name, const void *data, size_
 /* The bytes of a file, NULL if there is none: to look at or to change in place. */
 uint8_t *fw_cfg_find_file(struct fw_cfg *f, const char *name, size_t *len);
 
-/* Puts an OpenFirmware path ("/pci@i0cf8/ide@1,1/drive@0/disk@0") into the file "bootorder", sorted by @index; paths of
- * equal index stay in the order of the calls. */
+/* Puts an OpenFirmware path ("/pci@i0cf8/ide@1,1/drive@0/disk@0") into the file "bootorder", sorted
+ * by @index; paths of equal index stay in the order of the calls. */
 bool fw_cfg_add_boot_path(struct fw_cfg *f, int index, const char *path);
 /* -boot strict=on: what isn't in the list doesn't boot. */
 bool fw_cfg_boot_strict(struct fw_cfg *f);
