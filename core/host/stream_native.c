@@ -73,7 +73,8 @@ static void end_stream(struct host_stream *s)
         return;
     s->ended = true;
     update_events(s);
-    s->out.events = 0;
+    if (s->kind != STREAM_STDIO) /* the end of stdin isn't that of stdout */
+        s->out.events = 0;
     host_every(0, report_closed, s); /* cancelled by host_stream_close, unlike a deferred call */
 }
 
@@ -386,6 +387,11 @@ long host_stream_read(struct host_stream *s, void *buf, size_t len)
 long host_stream_write(struct host_stream *s, const void *buf, size_t len)
 {
     ssize_t n;
+    if (s->kind == STREAM_PTY) { /* nobody has the slave open: like a line without a terminal */
+        struct pollfd p = { .fd = s->out.fd, .events = POLLOUT };
+        if (poll(&p, 1, 0) > 0 && (p.revents & POLLHUP))
+            return (long)len;
+    }
     if (s->kind == STREAM_SOCKET)
         n = send(s->out.fd, buf, len, MSG_NOSIGNAL | MSG_DONTWAIT);
     else
@@ -398,7 +404,7 @@ long host_stream_write(struct host_stream *s, const void *buf, size_t len)
             end_stream(s);
         return -error;
     }
-    if (n < (ssize_t)len && !s->ended)
+    if (n < (ssize_t)len && (!s->ended || s->kind == STREAM_STDIO))
         s->out.events = POLLOUT;
     return n < 0 ? -EAGAIN : (long)n;
 }

@@ -182,3 +182,28 @@ def test_mux_switches_between_serial_port_and_monitor(emulator):
         p.expect("Terminated")
         if p.wait_exit() != 0:
             p.fail("wrong status")
+
+
+def spam_options():
+    path = scratch("spam.bin")
+    subprocess.run(["nasm", "-f", "bin", "-o", path, os.path.join(ROOT, "tests/e2e/spam.asm")], check=True)
+    return ["-bios", path, "-device", "isa-debug-exit", "-m", "16"]
+
+
+def test_output_goes_on_after_the_end_of_input(emulator):
+    """Also to a reader that stops for a while."""
+    with PC(emulator, *spam_options(), qmp=False) as p:
+        p.process.stdin.close()
+        time.sleep(1)
+        if p.wait_exit() != 7:
+            p.fail("wrong status")
+        if p.serial_text != "x" * 400000:
+            p.fail(f"{len(p.serial_text)} bytes came")
+
+
+def test_a_pty_that_nobody_opens_holds_nothing_up(emulator):
+    if emulator == "node":
+        raise Skip("Node has no ptys")
+    with PC(emulator, *spam_options(), serial="pty", qmp=False) as p:
+        if p.wait_exit() != 7:
+            p.fail("wrong status")
