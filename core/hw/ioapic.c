@@ -5,8 +5,7 @@
  * irr bit n is the level of a level-triggered pin or a latched edge. service() turns an IRR bit of
  * an unmasked entry into a bus message: an edge is consumed; a level sets Remote IRR, which blocks
  * the entry until a local APIC's EOI for its vector arrives, and is sent again then if the pin is
- * still high. Changing a masked edge entry to unmasked doesn't lose an edge that came while it was
- * masked.
+ * still high. An edge on a masked pin is ignored, as the data sheet says.
  */
 #include "hw/ioapic.h"
 

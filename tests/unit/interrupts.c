@@ -196,9 +196,12 @@ static void ioapic_edge_and_level(void)
     CHECK(!intr());
     irq_set(&m->isa_irq[4], 0);
     ioapic_entry(4, 0x10051);
-    irq_set(&m->isa_irq[4], 1); /* an edge while masked isn't lost */
+    irq_set(&m->isa_irq[4], 1); /* an edge while masked is ignored */
     CHECK(!intr());
     ioapic_entry(4, 0x51);
+    CHECK(!intr());
+    irq_set(&m->isa_irq[4], 0);
+    irq_set(&m->isa_irq[4], 1);
     CHECK_EQ(ack(), 0x51);
     apic_eoi();
 
