@@ -7,8 +7,20 @@
 #include "hw/vga.h"
 #include "hw/virtio/virtio_blk.h"
 #include "hw/virtio/virtio_rng.h"
+#include "hw/virtio/virtio_serial.h"
 
+/* clang-format off: one a line */
 const struct device_class *const device_classes[] = {
-    &isa_debug_exit_class, &isa_debugcon_class,   &isa_serial_class,     &pc_testdev_class,
-    &vga_pci_class,        &virtio_blk_pci_class, &virtio_rng_pci_class, NULL,
+    &isa_debug_exit_class,
+    &isa_debugcon_class,
+    &isa_serial_class,
+    &pc_testdev_class,
+    &vga_pci_class,
+    &virtio_blk_pci_class,
+    &virtio_rng_pci_class,
+    &virtio_serial_pci_class,
+    &virtconsole_class,
+    &virtserialport_class,
+    NULL,
 };
+/* clang-format on */
