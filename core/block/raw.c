@@ -81,7 +81,7 @@ static int raw_pwrite(int fd, uint64_t offset, const uint8_t *buf, size_t len)
 
 static int raw_punch(int fd, uint64_t offset, size_t len)
 {
-#ifdef FALLOC_FL_PUNCH_HOLE
+#if defined FALLOC_FL_PUNCH_HOLE && !defined __EMSCRIPTEN__ /* its libc only declares it */
     if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len) == 0)
         return 0;
     return -errno;
