@@ -319,6 +319,7 @@ static enum exec port_in(struct cpu *c, const struct insn *i, uint16_t port)
     if (!io_allowed(c, port, 1u << i->osz))
         return EXEC_FAULT;
     reg_set(c, RAX, i->osz, mem_read(c->io, port, 1u << i->osz));
+    dbg_check_io(c, port, 1u << i->osz);
     return EXEC_STOP;
 }
 static enum exec port_out(struct cpu *c, const struct insn *i, uint16_t port)
@@ -326,6 +327,7 @@ static enum exec port_out(struct cpu *c, const struct insn *i, uint16_t port)
     if (!io_allowed(c, port, 1u << i->osz))
         return EXEC_FAULT;
     mem_write(c->io, port, reg_get(c, RAX, i->osz), 1u << i->osz);
+    dbg_check_io(c, port, 1u << i->osz);
     return EXEC_STOP;
 }
 OP(in_I)

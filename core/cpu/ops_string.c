@@ -203,6 +203,7 @@ OP(ins)
             !mem_probe_write(c, SEG_ES, la, size))
             return EXEC_FAULT;
         v = mem_read(c->io, port, size);
+        dbg_check_io(c, port, size);
         if (!mem_st(c, SEG_ES, addr_get(c, i, RDI), i->osz, v))
             return EXEC_FAULT;
         addr_add(c, i, RDI, string_step(c, i));
@@ -222,6 +223,7 @@ OP(outs)
         if (!mem_ld(c, i->seg, addr_get(c, i, RSI), i->osz, &v))
             return EXEC_FAULT;
         mem_write(c->io, port, v, 1u << i->osz);
+        dbg_check_io(c, port, 1u << i->osz);
         addr_add(c, i, RSI, string_step(c, i));
         count_down(c, i, 1);
     }
