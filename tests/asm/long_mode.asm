@@ -1,6 +1,7 @@
 ; Long mode: interrupt gates (IST, alignment, presence, type, code segment), IRETQ (null SS, non-canonical, privilege), far transfers,
 ; compatibility mode and back, SYSCALL/SYSRET, SWAPGS, what exists only outside 64-bit mode.
 ; args: -cpu qemu64
+; no-bochs: another error code for a non-canonical IST stack (all else agrees)
 ; no-qemu: TCG takes IRETQ's RIP without a canonical check and never sets EXT
 %include "test.inc"
 %define SCALAR(label) ((label) - $$)
