@@ -273,7 +273,7 @@ static bool return_ss(struct cpu *c, uint16_t sel, unsigned rpl, bool code64, st
 }
 
 /* Data segments that the outer level may not use become null (but keep their base, which 64-bit
- * code can see). */
+ * code can see), and null selectors lose their RPL, as on hardware. */
 static void drop_inner_segments(struct cpu *c, unsigned cpl)
 {
     static const uint8_t order[4] = { SEG_ES, SEG_FS, SEG_GS, SEG_DS };
@@ -284,6 +284,8 @@ static void drop_inner_segments(struct cpu *c, unsigned cpl)
         if ((s->attr & SEG_P) && !conforming && SEG_DPL(s->attr) < cpl) {
             *s = (struct segment){ .base = s->base };
             seg_update(c, order[k]);
+        } else if (sel_is_null(s->sel)) {
+            s->sel = 0;
         }
     }
 }

@@ -114,7 +114,8 @@ OP(popa)
 OP(enter)
 {
     unsigned bytes = 1u << i->osz, level = ((uint32_t)i->imm >> 16) & 31;
-    uint64_t sp = (c->gpr[RSP] - bytes) & c->sp_mask, bp = c->gpr[RBP], frame = sp;
+    uint64_t sp = (c->gpr[RSP] - bytes) & c->sp_mask, bp = c->gpr[RBP];
+    uint64_t frame = sp | (c->gpr[RSP] & ~c->sp_mask); /* a 16-bit stack keeps ESP's upper half */
     if (!mem_st(c, SEG_SS, sp, i->osz, c->gpr[RBP]))
         return EXEC_FAULT;
     for (unsigned k = 1; k < level; k++) {

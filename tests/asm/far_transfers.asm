@@ -119,6 +119,8 @@ back32:
     mov fs, ax                                   ; must become null
     mov eax, UDATA32
     mov gs, ax                                   ; may stay
+    mov eax, 3
+    mov es, ax                                   ; null: loses its RPL
     RESUME_AT after_retf
     retf
 after_retf:
@@ -126,6 +128,7 @@ after_retf:
     CHECK_EQ dword [exc_sp], USTACK_TOP
     CHECK_EQ ebx, 0
     CHECK_EQ ecx, UDATA32
+    CHECK_EQ edx, 0
     add esp, 16
     CHECK_EQ esp, ebp
     ; From CPL 3.
@@ -232,6 +235,7 @@ conf_target:
 user_after_retf:
     mov ebx, fs
     mov ecx, gs
+    mov edx, es
     int 0x80
 user_jump_kernel:
     jmp CODE32:0
