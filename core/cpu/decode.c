@@ -281,6 +281,8 @@ static const struct opcode *find_row(const struct cursor *s, unsigned map, uint8
             continue;
         if ((o->flags & OP_W1) && !(s->rex & 8))
             continue;
+        if ((o->flags & OP_NO_REX_B) && (s->rex & 1))
+            continue;
         if ((o->flags & OP_PROT) && !prot)
             continue;
         if (!cpu_has(features, o->feature))

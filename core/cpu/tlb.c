@@ -289,8 +289,8 @@ bool mem_probe_write(struct cpu *c, int seg, uint64_t la, unsigned size)
 {
     if (!pre_check(c, seg, la, size) || !look_up(c, la, ACCESS_WRITE, c->mmu_index))
         return false;
-    return (la & 0xfff) + size <= 4096 ||
-           look_up(c, (la + size - 1) & c->la_mask, ACCESS_WRITE, c->mmu_index);
+    unsigned first = 4096 - (unsigned)(la & 0xfff);
+    return size <= first || look_up(c, (la + first) & c->la_mask, ACCESS_WRITE, c->mmu_index);
 }
 
 /* System structures are addressed with 64 bits in all of long mode, compatibility mode included. */
