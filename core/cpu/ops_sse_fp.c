@@ -439,7 +439,7 @@ INLINE enum exec convert_to_dq(struct cpu *c, const struct insn *i, unsigned wid
 INLINE enum exec convert_to_mmx(struct cpu *c, const struct insn *i, unsigned width, bool truncate)
 {
     union xmm b;
-    if (!source(c, i, &b, width == 32 ? 8 : 0) || !x87_mmx_check(c))
+    if (!sse_check(c) || !x87_mmx_check(c) || !source(c, i, &b, width == 32 ? 8 : 0))
         return EXEC_FAULT;
     struct fpenv e = sse_env(c);
     uint32_t r[2];

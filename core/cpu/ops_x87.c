@@ -155,6 +155,14 @@ static bool do_store(struct fpenv *e)
     return false;
 }
 
+/* A store that an exception prevents still faults on a destination that couldn't be written. */
+static bool probe_store(struct cpu *c, const struct insn *i, unsigned size)
+{
+    uint64_t la;
+    return mem_linear(c, i->seg, insn_ea(c, i), size, ACCESS_WRITE, &la) &&
+           mem_probe_write(c, i->seg, la, size);
+}
+
 /* The end of a store, after memory has been written if do_store() said so. */
 static enum exec stored(struct cpu *c, const struct fpenv *e, bool underflow, bool pop)
 {
@@ -179,7 +187,8 @@ static enum exec stored(struct cpu *c, const struct fpenv *e, bool underflow, bo
             e.flags = FPX_I;                                                                       \
         else                                                                                       \
             v = (type)(convert);                                                                   \
-        if (do_store(&e) && !mem_st##bits(c, i->seg, insn_ea(c, i), v))                            \
+        if (do_store(&e) ? !mem_st##bits(c, i->seg, insn_ea(c, i), v)                              \
+                         : !probe_store(c, i, bits / 8))                                           \
             return EXEC_FAULT;                                                                     \
         x87_begin(c, i);                                                                           \
         return stored(c, &e, underflow, pop);                                                      \
@@ -213,7 +222,7 @@ static enum exec op_fstp_m80(struct cpu *c, const struct insn *i)
     uint8_t buf[10];
     memcpy(buf, &v.frac, 8);
     memcpy(buf + 8, &v.se, 2);
-    if (do_store(&e) && !store_m80(c, i, buf))
+    if (do_store(&e) ? !store_m80(c, i, buf) : !probe_store(c, i, 10))
         return EXEC_FAULT;
     x87_begin(c, i);
     return stored(c, &e, underflow, true);
@@ -228,7 +237,7 @@ static enum exec op_fbstp(struct cpu *c, const struct insn *i)
     struct fpnum a = underflow ? fp_default_nan() : fp_from_f80(*x87_st(c, 0));
     uint8_t buf[10];
     fp_to_bcd(&e, a, buf);
-    if (do_store(&e) && !store_m80(c, i, buf))
+    if (do_store(&e) ? !store_m80(c, i, buf) : !probe_store(c, i, 10))
         return EXEC_FAULT;
     x87_begin(c, i);
     return stored(c, &e, underflow, true);

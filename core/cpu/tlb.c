@@ -228,7 +228,7 @@ static bool pre_check(struct cpu *c, int seg, uint64_t la, unsigned size)
         return cpu_fault(c, seg == SEG_SS ? EXC_SS : EXC_GP, 0);
     if (unlikely(c->tlb[ACCESS_READ] == &c->tlb_never)) {
         unsigned align = size == 10 ? 8 : size & (size - 1) ? 1 : size;
-        if (align <= 8 && (la & (align - 1)))
+        if (la & (align - 1))
             return cpu_fault(c, EXC_AC, 0);
     }
     return true;
