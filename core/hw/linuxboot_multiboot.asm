@@ -6,8 +6,7 @@
 %define ROM_BYTES 1024
 %include "bootrom.inc"
 
-MMAP_SEGMENT equ 0x900   ; the map goes to 0x9000-0x94ff, below the information structure
-MMAP_MAX     equ 0x500
+MMAP_MAX     equ 0x500   ; the map goes right below the information structure
 ENTRY_SIZE   equ 24      ; with the size field, which doesn't count itself
 
 INFO_MEM_LOWER   equ 4
@@ -22,7 +21,11 @@ boot_entry:
     load FW_CFG_INITRD_ADDR, FW_CFG_INITRD_SIZE, FW_CFG_INITRD_DATA
 
     ; INT 15h, E820h: one entry a call, ebx = 0 after the last
-    mov ax, MMAP_SEGMENT
+    mov ax, FW_CFG_INITRD_ADDR
+    call read32
+    mov esi, eax         ; the information structure, in the first 64 KB, at a multiple of 16
+    sub ax, MMAP_MAX
+    shr ax, 4
     mov es, ax
     xor edi, edi
     xor ebx, ebx
@@ -32,7 +35,9 @@ boot_entry:
     mov edx, 0x534d4150  ; "SMAP"
     mov ecx, ENTRY_SIZE - 4
     add di, 4
+    push esi
     int 0x15
+    pop esi
     jc .map_done
     add di, ENTRY_SIZE - 4
     test ebx, ebx
@@ -45,13 +50,11 @@ boot_entry:
 .map_end:
     movzx ebp, di        ; length
 
-    mov ax, FW_CFG_INITRD_ADDR
-    call read32
-    mov esi, eax         ; the information structure, in the first 64 KB
     xor ax, ax
     mov ds, ax
     mov [esi + INFO_MMAP_LENGTH], ebp
-    mov dword [esi + INFO_MMAP_ADDR], MMAP_SEGMENT * 16
+    lea eax, [esi - MMAP_MAX]
+    mov [esi + INFO_MMAP_ADDR], eax
     int 0x12
     movzx eax, ax
     mov [esi + INFO_MEM_LOWER], eax

@@ -4,8 +4,9 @@
  *
  * The loaded image is one contiguous block (segments at their places, zeros between and in the
  * BSS), followed by the modules of -initrd ("FILE ARGS,FILE ARGS"), each on a page of its own. The
- * information structure, with its strings and module list behind it, goes to INFO_ADDR; the option
- * ROM adds the memory map. Document: Multiboot Specification 0.6.96.
+ * information structure, with its strings and module list behind it, goes to INFO_ADDR, or, where
+ * the image lies there, behind the image; the option ROM puts the memory map in front of it (both
+ * must be in the first 64 KB: it runs in real mode). Document: Multiboot Specification 0.6.96.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,10 @@
 #define FLAG_VIDEO     0x4u
 #define FLAG_ADDRESSES 0x10000u
 
-#define INFO_ADDR 0x9500u
+#define LOW_END     0x10000u /* the option ROM's reach */
+#define IMAGE_START 0x7c00u  /* below are the BIOS's data and its stack */
+#define INFO_ADDR   0x9500u
+#define MMAP_MAX    0x500u /* for the memory map, as in linuxboot_multiboot.asm */
 #define INFO_MAX                                                                                   \
     0x70000u /* what lies between INFO_ADDR and the top of low memory, with room to spare */
 enum {
@@ -53,6 +57,7 @@ struct image {
 struct info {
     uint8_t *data;
     size_t len;
+    uint32_t addr;
 };
 
 static uint32_t get32(const uint8_t *p)
@@ -86,7 +91,7 @@ bool multiboot_find_header(const uint8_t *image, size_t size, size_t *at)
 /* Room for [base, base + size) in guest memory, zeroed. */
 static bool allocate(struct machine *m, struct image *im, struct error *err)
 {
-    if (im->base < 0x10000 && im->size > 0)
+    if (im->base < IMAGE_START && im->size > 0)
         return error_set(err, "it loads to 0x%llx, where the BIOS keeps its data",
                          (unsigned long long)im->base);
     if (im->base + im->size > m->ram_below_4g)
@@ -197,7 +202,7 @@ static uint32_t append(struct info *info, const void *p, size_t len)
         return 0;
     memcpy(info->data + at, p, len);
     info->len = at + len;
-    return INFO_ADDR + (uint32_t)at;
+    return info->addr + (uint32_t)at;
 }
 
 /* "PATH ARGS" -> "PATH ARGS" appended, the file's bytes appended to the image. */
@@ -262,9 +267,25 @@ static bool load_modules(struct machine *m, struct image *im, struct info *info,
     return true;
 }
 
+/* Puts the information where the image isn't. */
+static void place_info(const struct image *im, struct info *info)
+{
+    uint64_t end = (im->base + im->size + 15) & ~15ull;
+    info->addr = INFO_ADDR;
+    if (im->base < LOW_END && end > INFO_ADDR - MMAP_MAX && end + MMAP_MAX + INFO_SIZE < LOW_END)
+        info->addr = (uint32_t)end + MMAP_MAX;
+}
+
+/* Whether the information, of its final length, lies on the image. */
+static bool info_overlaps(const struct image *im, const struct info *info)
+{
+    return im->base < info->addr + info->len && im->base + im->size > info->addr - MMAP_MAX;
+}
+
 static bool make_info(struct machine *m, struct image *im, struct info *info, struct error *err)
 {
     static const char loader[] = "slipway";
+    place_info(im, info);
     const char *append_text = m->opt->append ? m->opt->append : "";
     size_t cmdline_size = strlen(m->opt->kernel) + 1 + strlen(append_text) + 1;
     char *cmdline = malloc(cmdline_size);
@@ -307,7 +328,7 @@ bool multiboot_load(struct machine *m, const uint8_t *file, size_t size, size_t 
     if (!ok)
         error_prepend(err, "kernel '%s'", m->opt->kernel);
     ok = ok && make_info(m, &im, &info, err);
-    if (ok && im.base < INFO_ADDR + info.len)
+    if (ok && info_overlaps(&im, &info))
         ok =
             error_set(err, "kernel '%s': it loads to 0x%llx, where its command line and modules go",
                       m->opt->kernel, (unsigned long long)im.base);
@@ -317,7 +338,7 @@ bool multiboot_load(struct machine *m, const uint8_t *file, size_t size, size_t 
              fw_cfg_add_u32(f, FW_CFG_KERNEL_ENTRY, (uint32_t)im.entry) &&
              fw_cfg_add_u32(f, FW_CFG_KERNEL_ADDR, (uint32_t)im.base) &&
              fw_cfg_add_u32(f, FW_CFG_KERNEL_SIZE, (uint32_t)im.size) &&
-             fw_cfg_add_u32(f, FW_CFG_INITRD_ADDR, INFO_ADDR) &&
+             fw_cfg_add_u32(f, FW_CFG_INITRD_ADDR, info.addr) &&
              fw_cfg_add_u32(f, FW_CFG_INITRD_SIZE, (uint32_t)info.len) &&
              fw_cfg_add(f, FW_CFG_INITRD_DATA, info.data, info.len) &&
              linuxboot_add_rom(f, "multiboot_dma.bin", multiboot_rom, multiboot_rom_size);

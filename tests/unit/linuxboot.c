@@ -215,6 +215,29 @@ static void a_multiboot_image_with_addresses_loads_with_modules(void)
     unload();
 }
 
+/* The information structure goes behind an image that lies in its place, with room for the map. */
+static void a_multiboot_image_in_low_memory_has_its_information_behind(void)
+{
+    size_t n = make_multiboot(0x10003);
+    put32(image + 16 + 12, 0x8010);
+    put32(image + 16 + 16, 0x8000);
+    put32(image + 16 + 20, 0x9000);
+    put32(image + 16 + 24, 0xdabc);
+    put32(image + 16 + 28, 0x8040);
+    CHECK(load(n, "arg", NULL));
+    CHECK_STR(err.msg, "");
+    CHECK_EQ(item32(FW_CFG_KERNEL_ADDR, 0), 0x8000);
+    CHECK_EQ(item32(FW_CFG_INITRD_ADDR, 0), 0xdac0 + 0x500);
+    CHECK_EQ(item32(FW_CFG_INITRD_DATA, 16), 0xdac0 + 0x500 + 116); /* command line */
+    unload();
+    put32(image + 16 + 24, 0xffff);
+    refused(n, NULL, NULL, "it loads to 0x8000, where its command line and modules go");
+    put32(image + 16 + 12, 0x7010);
+    put32(image + 16 + 16, 0x7000);
+    put32(image + 16 + 20, 0x8000);
+    refused(n, NULL, NULL, "it loads to 0x7000, where the BIOS keeps its data");
+}
+
 static void a_multiboot_elf_loads_by_its_segments(void)
 {
     memset(image, 0, sizeof image);
@@ -309,6 +332,7 @@ int main(void)
     RUN(bad_kernels_get_a_clear_message);
     RUN(an_initrd_that_does_not_fit_is_refused);
     RUN(a_multiboot_image_with_addresses_loads_with_modules);
+    RUN(a_multiboot_image_in_low_memory_has_its_information_behind);
     RUN(a_multiboot_elf_loads_by_its_segments);
     RUN(bad_multiboot_headers_are_refused);
     RUN(garbage_is_survived);
