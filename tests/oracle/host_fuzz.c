@@ -514,11 +514,16 @@ static bool transcendental(const struct opcode *o)
 static bool same_f80(const uint8_t *a, const uint8_t *b, bool ulp)
 {
     uint64_t fa, fb;
+    uint16_t ea, eb;
     if (!memcmp(a, b, 10))
         return true;
     memcpy(&fa, a, 8);
     memcpy(&fb, b, 8);
-    return ulp && a[8] == b[8] && a[9] == b[9] && (fa - fb == 1 || fb - fa == 1);
+    memcpy(&ea, a + 8, 2);
+    memcpy(&eb, b + 8, 2);
+    /* Neighbours in the order of magnitude, also across a power of two. */
+    unsigned __int128 oa = (unsigned __int128)ea << 63 | (fa & INT64_MAX), ob = (unsigned __int128)eb << 63 | (fb & INT64_MAX);
+    return ulp && (oa - ob == 1 || ob - oa == 1);
 }
 
 static void fill_data(uint8_t *p, unsigned n)
