@@ -2,9 +2,9 @@
  * Time. One virtual clock, in ns, that stops with the machine; devices hang timers on it.
  *
  * Real-time mode (default): virtual time follows the host's monotonic clock while the machine runs.
- * -icount shift=N: virtual time is the number of guest instructions << N plus the time skipped while the
- * guest slept, so a run is deterministic. The main loop asks clock_deadline_ns() how long the CPU may run
- * or sleep, then calls clock_run_timers().
+ * -icount shift=N: virtual time is the number of guest instructions << N plus the time skipped
+ * while the guest slept, so a run is deterministic. The main loop asks clock_deadline_ns() how long
+ * the CPU may run or sleep, then calls clock_run_timers().
  *
  * Timers sit in a binary heap inside struct clock; a struct timer is the owner's.
  */
@@ -33,14 +33,15 @@ struct clock {
     struct timer **heap;
     size_t count, capacity;
     bool running;
-    int icount_shift;         /* -1: real time */
-    int64_t offset_ns;        /* real time: virtual = host + offset while running, = stopped_ns otherwise */
+    int icount_shift;  /* -1: real time */
+    int64_t offset_ns; /* real time: virtual = host + offset (running) or stopped_ns */
     int64_t stopped_ns;
-    uint64_t icount_bias_ns;  /* icount: time skipped while halted */
-    const uint64_t *icount;   /* icount: cpu->icount and cpu->budget, whose difference is the exact count */
+    uint64_t icount_bias_ns; /* icount: time skipped while halted */
+    /* icount: cpu->icount and cpu->budget, whose difference is the exact count */
+    const uint64_t *icount;
     const int32_t *icount_budget;
-    bool timers_changed;      /* the earliest deadline moved nearer; CPU loops look at it */
-    void (*nearer)(void *opaque); /* called when that happens, may be NULL: ends a CPU slice that is too long now */
+    bool timers_changed;          /* the earliest deadline moved nearer; CPU loops look at it */
+    void (*nearer)(void *opaque); /* may be NULL: called then, ends a slice that is too long now */
     void *nearer_opaque;
 };
 
@@ -50,7 +51,8 @@ void clock_free(struct clock *c);
 int64_t clock_now_ns(struct clock *c);
 /* Ticks of a @hz counter since time 0, computed without overflow. */
 uint64_t clock_ticks(int64_t ns, uint64_t hz);
-/* The first virtual time at which a @hz counter that started at time 0 has counted @ticks (rounded up). */
+/* The first virtual time at which a @hz counter that started at time 0 has counted @ticks (rounded
+ * up). */
 int64_t clock_ticks_to_ns(uint64_t ticks, uint64_t hz);
 void clock_start(struct clock *c);
 void clock_stop(struct clock *c);

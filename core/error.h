@@ -1,7 +1,7 @@
 /*
- * Errors as values. A function that can fail returns false (or NULL) and fills a struct error with one
- * line that names the thing and the value at fault: "drive 'hda': /x.img: No such file or directory".
- * The caller prints it or passes it on; nothing in core/ exits the process.
+ * Errors as values. A function that can fail returns false (or NULL) and fills a struct error with
+ * one line that names the thing and the value at fault: "drive 'hda': /x.img: No such file or
+ * directory". The caller prints it or passes it on; nothing in core/ exits the process.
  */
 #ifndef SLIPWAY_ERROR_H
 #define SLIPWAY_ERROR_H

@@ -1,7 +1,7 @@
 /*
- * The -d / -D log. Each category is a bit of log_mask; testing the bit costs a load, so hot paths ask
- * log_on() first. Guest mistakes go to LOG_GUEST_ERRORS, which is rate-limited: a guest that does one
- * thing wrong a million times can't fill a disk.
+ * The -d / -D log. Each category is a bit of log_mask; testing the bit costs a load, so hot paths
+ * ask log_on() first. Guest mistakes go to LOG_GUEST_ERRORS, which is rate-limited: a guest that
+ * does one thing wrong a million times can't fill a disk.
  */
 #ifndef SLIPWAY_LOG_H
 #define SLIPWAY_LOG_H

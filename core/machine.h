@@ -1,9 +1,11 @@
 /*
- * The machine: everything one PC consists of, its run states and the slice that the host's loop calls.
+ * The machine: everything one PC consists of, its run states and the slice that the host's loop
+ * calls.
  *
- * machine_new() builds the PC from parsed options (pc.c wires it). machine_run_slice() runs timers, bottom halves and
- * the CPUs for a bounded time and says how long the host may sleep. Requests (reset, shutdown, stop) may come from
- * anywhere, a device callback included; they take effect between slices.
+ * machine_new() builds the PC from parsed options (pc.c wires it). machine_run_slice() runs timers,
+ * bottom halves and the CPUs for a bounded time and says how long the host may sleep. Requests
+ * (reset, shutdown, stop) may come from anywhere, a device callback included; they take effect
+ * between slices.
  */
 #ifndef SLIPWAY_MACHINE_H
 #define SLIPWAY_MACHINE_H
@@ -25,8 +27,17 @@ struct i8259;
 struct ioapic;
 
 enum run_state { RUN_STATE_RUNNING, RUN_STATE_PAUSED, RUN_STATE_SHUTDOWN, RUN_STATE_PRELAUNCH };
-enum shutdown_cause { SHUTDOWN_NONE, SHUTDOWN_GUEST, SHUTDOWN_HOST_QMP_QUIT, SHUTDOWN_HOST_UI, SHUTDOWN_HOST_SIGNAL,
-                      SHUTDOWN_GUEST_RESET, SHUTDOWN_GUEST_PANIC, SHUTDOWN_DEBUG_EXIT, SHUTDOWN_HOST_QMP_SYSTEM_RESET };
+enum shutdown_cause {
+    SHUTDOWN_NONE,
+    SHUTDOWN_GUEST,
+    SHUTDOWN_HOST_QMP_QUIT,
+    SHUTDOWN_HOST_UI,
+    SHUTDOWN_HOST_SIGNAL,
+    SHUTDOWN_GUEST_RESET,
+    SHUTDOWN_GUEST_PANIC,
+    SHUTDOWN_DEBUG_EXIT,
+    SHUTDOWN_HOST_QMP_SYSTEM_RESET
+};
 
 enum machine_event { EVENT_SHUTDOWN, EVENT_RESET, EVENT_STOP, EVENT_RESUME, EVENT_POWERDOWN };
 struct machine_listener {
@@ -51,21 +62,21 @@ struct deferred; /* machine.c */
 struct machine {
     struct machine_options *opt; /* the caller's */
     struct mem_space mem, io;
-    struct mem_region ram;       /* all of guest RAM; seen through aliases */
+    struct mem_region ram; /* all of guest RAM; seen through aliases */
     uint64_t ram_below_4g, ram_above_4g;
     struct clock clock;
     struct cpu *cpus[MAX_CPUS];
     int cpu_count;
     struct device *devices;
     struct pci_bus *pci;
-    struct irq isa_irq[16];      /* to PIC and IOAPIC */
+    struct irq isa_irq[16]; /* to PIC and IOAPIC */
     struct i8259 *pic;
     struct ioapic *ioapic;
     struct fw_cfg *fw_cfg;
     struct display *display;
     struct input *input;
-    struct chardev *chardevs;    /* all, see char/char.h */
-    struct monitor *monitors;    /* all, see monitor/monitor.h */
+    struct chardev *chardevs; /* all, see char/char.h */
+    struct monitor *monitors; /* all, see monitor/monitor.h */
 
     enum run_state state;
     bool reset_requested, quit;
@@ -86,8 +97,8 @@ struct machine {
 
 struct machine *machine_new(struct machine_options *opt, struct error *err);
 void machine_free(struct machine *m);
-/* Runs for at most about @max_ns of host time. Returns ns until there is something to do again: 0 = at once,
- * INT64_MAX = only an outside event can change anything. */
+/* Runs for at most about @max_ns of host time. Returns ns until there is something to do again: 0 =
+ * at once, INT64_MAX = only an outside event can change anything. */
 int64_t machine_run_slice(struct machine *m, int64_t max_ns);
 void machine_start(struct machine *m); /* cont */
 void machine_stop(struct machine *m);
@@ -107,11 +118,12 @@ void machine_set_powerdown_handler(struct machine *m, void (*fn)(void *opaque), 
 void machine_add_device(struct machine *m, struct device *d);
 /* The whole file, malloc'd. "/x: No such file or directory" otherwise. */
 uint8_t *machine_read_file(const char *path, size_t *size, struct error *err);
-/* A firmware file ("bios-256k.bin"), malloc'd: looked for in the directories of -L, then where Debian puts such files
- * and in `share` beside the program, then as a path. */
+/* A firmware file ("bios-256k.bin"), malloc'd: looked for in the directories of -L, then where
+ * Debian puts such files and in `share` beside the program, then as a path. */
 uint8_t *machine_load_file(struct machine *m, const char *name, size_t *size, struct error *err);
 
-/* The -drive of this id, NULL if there is none. machine_add_drive: @blk belongs to the machine then. */
+/* The -drive of this id, NULL if there is none. machine_add_drive: @blk belongs to the machine
+ * then. */
 struct drive *machine_find_drive(struct machine *m, const char *id);
 struct drive *machine_add_drive(struct machine *m, const struct drive_option *opt, struct blk *blk);
 

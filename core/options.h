@@ -1,6 +1,7 @@
 /*
- * The command line, parsed: QEMU's names and meanings. options.c owns one table that parses, prints -help and
- * generates the docs page. Values are checked as far as they can be without building the machine.
+ * The command line, parsed: QEMU's names and meanings. options.c owns one table that parses, prints
+ * -help and generates the docs page. Values are checked as far as they can be without building the
+ * machine.
  */
 #ifndef SLIPWAY_OPTIONS_H
 #define SLIPWAY_OPTIONS_H
@@ -21,7 +22,8 @@ struct drive_option {
     struct drive_option *next;
 };
 
-/* "key=value,key2=value2" after the first word, as QEMU writes option groups; commas in values doubled. */
+/* "key=value,key2=value2" after the first word, as QEMU writes option groups; commas in values
+ * doubled. */
 struct keyval {
     char *key, *value;
     struct keyval *next;
@@ -37,10 +39,10 @@ struct string_list {
 };
 
 struct machine_options {
-    uint64_t ram_size;   /* bytes; default 128 MB */
-    char *cpu;           /* default "qemu64" */
+    uint64_t ram_size; /* bytes; default 128 MB */
+    char *cpu;         /* default "qemu64" */
     int smp;
-    char *bios;          /* default bios-256k.bin */
+    char *bios;                      /* default bios-256k.bin */
     struct string_list *search_path; /* -L, then the built-in ones */
     char *kernel, *initrd, *append;
     struct drive_option *drives;
@@ -48,35 +50,39 @@ struct machine_options {
     struct string_list *serials;  /* specs, in order; "none" keeps a slot empty */
     struct string_list *chardevs; /* -chardev arguments */
     struct string_list *monitors; /* specs of human monitors; empty: none */
-    struct string_list *qmp;      /* specs of QMP monitors; a leading "pretty:" asks for indented output */
+    struct string_list *qmp;      /* specs of QMP monitors; "pretty:" before it: indented output */
     char *debugcon;
-    char *boot_order;    /* "cad"...; NULL: the default */
-    char *boot_once;     /* order of the first boot only, or NULL */
+    char *boot_order; /* "cad"...; NULL: the default */
+    char *boot_once;  /* order of the first boot only, or NULL */
     bool boot_menu, boot_strict;
     int boot_reboot_timeout; /* ms; -1: never */
-    char *vga;           /* std, none */
-    char *display;       /* sdl, none */
+    char *vga;               /* std, none */
+    char *display;           /* sdl, none */
     bool nographic;
-    char *rtc_base;      /* utc, localtime, or a date (2006-06-17 or 2006-06-17T16:01:21) */
-    char *rtc_clock;     /* host, rt, vm */
+    char *rtc_base;  /* utc, localtime, or a date (2006-06-17 or 2006-06-17T16:01:21) */
+    char *rtc_clock; /* host, rt, vm */
     bool no_reboot, no_shutdown, start_paused /* -S */, no_acpi, no_hpet;
-    int icount_shift;    /* -1: off */
-    char *accel;         /* interp; jit later */
-    char *name;          /* -name: window title, query-name; may be NULL */
-    char *uuid;          /* canonical text, or NULL */
-    bool nodefaults;     /* no default serial port, monitor, VGA, floppy and CD drives */
+    int icount_shift; /* -1: off */
+    char *accel;      /* interp; jit later */
+    char *name;       /* -name: window title, query-name; may be NULL */
+    char *uuid;       /* canonical text, or NULL */
+    bool nodefaults;  /* no default serial port, monitor, VGA, floppy and CD drives */
 };
 
-/* Parses argv. false: @err holds the one line to print (exit 1). *exit_now: -help, -version done, exit 0. */
+/* Parses argv. false: @err holds the one line to print (exit 1). *exit_now: -help, -version done,
+ * exit 0. */
 /* Fills the defaults; options_parse does it itself. */
 void options_init(struct machine_options *o);
-bool options_parse(struct machine_options *o, int argc, char **argv, bool *exit_now, struct error *err);
+bool options_parse(struct machine_options *o, int argc, char **argv, bool *exit_now,
+                   struct error *err);
 void options_free(struct machine_options *o);
 /* The reference page of all options (Markdown), from the same table, to stdout. */
 void options_print_docs(void);
-/* "a,b=c" -> list; the first word without '=' goes to *first (NULL: not allowed, it is a key like the others). A later
- * word without '=' is a switch: "x" means x=on, "nox" means x=off. ",," is a comma in a value. @what: for messages. */
-bool keyval_parse(const char *text, char **first, struct keyval **list, const char *what, struct error *err);
+/* "a,b=c" -> list; the first word without '=' goes to *first (NULL: not allowed, it is a key like
+ * the others). A later word without '=' is a switch: "x" means x=on, "nox" means x=off. ",," is a
+ * comma in a value. @what: for messages. */
+bool keyval_parse(const char *text, char **first, struct keyval **list, const char *what,
+                  struct error *err);
 /* Value of @key, NULL if absent; the last one wins if it was given twice. */
 const char *keyval_get(const struct keyval *list, const char *key);
 void keyval_free(struct keyval *list);

@@ -1,7 +1,8 @@
 /*
- * Block back ends: where a disk's bytes are. Front ends (IDE, floppy, virtio-blk) issue asynchronous requests and
- * get a callback with 0 or -errno; a local raw file completes from a bottom half of the main loop, never from inside
- * blk_read itself, so that a device sees the same order as with a back end over HTTP.
+ * Block back ends: where a disk's bytes are. Front ends (IDE, floppy, virtio-blk) issue
+ * asynchronous requests and get a callback with 0 or -errno; a local raw file completes from a
+ * bottom half of the main loop, never from inside blk_read itself, so that a device sees the same
+ * order as with a back end over HTTP.
  */
 #ifndef SLIPWAY_BLOCK_H
 #define SLIPWAY_BLOCK_H
@@ -18,16 +19,16 @@ struct blk;
 typedef void blk_done_fn(void *opaque, int ret);
 
 struct blk_options {
-    const char *id;      /* of the drive, for messages */
+    const char *id; /* of the drive, for messages */
     const char *file;
-    const char *format;  /* "raw", or NULL (= raw) */
+    const char *format; /* "raw", or NULL (= raw) */
     bool readonly;
-    bool snapshot;       /* writes go to memory and are lost */
+    bool snapshot; /* writes go to memory and are lost */
 };
 
 struct blk *blk_open(struct machine *m, const struct blk_options *o, struct error *err);
-/* Delivers all that is out, and what its callbacks ask for, now: before a medium is taken out or state is saved. From
- * outside device callbacks only. */
+/* Delivers all that is out, and what its callbacks ask for, now: before a medium is taken out or
+ * state is saved. From outside device callbacks only. */
 void blk_drain(struct blk *b);
 /* Requests that are out never complete. NULL is fine. */
 void blk_close(struct blk *b);
@@ -35,10 +36,13 @@ const char *blk_id(const struct blk *b);
 uint64_t blk_size(const struct blk *b); /* bytes, rounded up to a multiple of 512 */
 bool blk_readonly(const struct blk *b);
 
-/* @offset, @len in bytes, multiples of 512 (-EINVAL otherwise); @buf stays valid until @done runs. Reads past the end give zeros for the tail of the last
- * sector and -EIO beyond; writes past the end give -ENOSPC. */
-void blk_read(struct blk *b, uint64_t offset, void *buf, size_t len, blk_done_fn *done, void *opaque);
-void blk_write(struct blk *b, uint64_t offset, const void *buf, size_t len, blk_done_fn *done, void *opaque);
+/* @offset, @len in bytes, multiples of 512 (-EINVAL otherwise); @buf stays valid until @done runs.
+ * Reads past the end give zeros for the tail of the last sector and -EIO beyond; writes past the
+ * end give -ENOSPC. */
+void blk_read(struct blk *b, uint64_t offset, void *buf, size_t len, blk_done_fn *done,
+              void *opaque);
+void blk_write(struct blk *b, uint64_t offset, const void *buf, size_t len, blk_done_fn *done,
+               void *opaque);
 void blk_flush(struct blk *b, blk_done_fn *done, void *opaque);
 /* The range's contents don't matter any more (they may or may not change). */
 void blk_discard(struct blk *b, uint64_t offset, size_t len, blk_done_fn *done, void *opaque);

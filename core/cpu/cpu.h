@@ -26,7 +26,8 @@
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
-/* For what must become part of the interpreter's loop: left alone, compilers outline it for its size. */
+/* For what must become part of the interpreter's loop: left alone, compilers outline it for its
+ * size. */
 #define force_inline inline __attribute__((always_inline))
 
 enum {

@@ -213,7 +213,7 @@ static const struct cpu_model defs[] = {
     { "qemu64", "x86-64-v2, the default", "AuthenticAMD", 15, 107, 1, 40, 0xd, 0x80000008,
       "Slipway Virtual CPU",
       BASE64 "," V2 ",movbe,pcid,xsave,xsaveopt,hypervisor,arat,fsgsbase,tsc-adjust,smep,smap,"
-                    "invpcid,erms,umip,rdpid,"
+             "invpcid,erms,umip,rdpid,"
              "mmxext,pdpe1gb,rdtscp,3dnowprefetch,invtsc,x2apic,tsc-deadline,fxsr-opt" },
     { "qemu32", "32-bit only", "GenuineIntel", 6, 6, 3, 36, 4, 0x80000004, "Slipway Virtual CPU 32",
       BASE32 ",mtrr,clflush,mca,pse36,sse3,hypervisor" },

@@ -22,8 +22,8 @@ bool mem_write_slow(struct cpu *c, int seg, uint64_t la, const void *buf, unsign
  * parts). */
 bool mem_probe_write(struct cpu *c, int seg, uint64_t la, unsigned size);
 
-static force_inline bool mem_linear(struct cpu *c, int seg, uint64_t ea, unsigned size, enum access a,
-                              uint64_t *la)
+static force_inline bool mem_linear(struct cpu *c, int seg, uint64_t ea, unsigned size,
+                                    enum access a, uint64_t *la)
 {
     if (unlikely(c->seg_check[seg] & (a == ACCESS_WRITE ? SEG_CHECK_WRITE : SEG_CHECK_READ)))
         return seg_check_slow(c, seg, ea, size, a, la);
@@ -47,7 +47,7 @@ static force_inline void *mem_host(struct cpu *c, enum access a, uint64_t la, un
 
 #define MEM_ACCESSORS(bits, type)                                                                  \
     /* Linear addresses. */                                                                        \
-    static force_inline bool mem_ld##bits##_la(struct cpu *c, int seg, uint64_t la, type *v)             \
+    static force_inline bool mem_ld##bits##_la(struct cpu *c, int seg, uint64_t la, type *v)       \
     {                                                                                              \
         void *p = mem_host(c, ACCESS_READ, la, bits / 8);                                          \
         if (unlikely(!p))                                                                          \
@@ -55,7 +55,7 @@ static force_inline void *mem_host(struct cpu *c, enum access a, uint64_t la, un
         memcpy(v, p, bits / 8);                                                                    \
         return true;                                                                               \
     }                                                                                              \
-    static force_inline bool mem_st##bits##_la(struct cpu *c, int seg, uint64_t la, type v)              \
+    static force_inline bool mem_st##bits##_la(struct cpu *c, int seg, uint64_t la, type v)        \
     {                                                                                              \
         void *p = mem_host(c, ACCESS_WRITE, la, bits / 8);                                         \
         if (unlikely(!p))                                                                          \
@@ -64,13 +64,13 @@ static force_inline void *mem_host(struct cpu *c, enum access a, uint64_t la, un
         return true;                                                                               \
     }                                                                                              \
     /* Segment and offset. */                                                                      \
-    static force_inline bool mem_ld##bits(struct cpu *c, int seg, uint64_t ea, type *v)                  \
+    static force_inline bool mem_ld##bits(struct cpu *c, int seg, uint64_t ea, type *v)            \
     {                                                                                              \
         uint64_t la;                                                                               \
         return mem_linear(c, seg, ea, bits / 8, ACCESS_READ, &la) &&                               \
                mem_ld##bits##_la(c, seg, la, v);                                                   \
     }                                                                                              \
-    static force_inline bool mem_st##bits(struct cpu *c, int seg, uint64_t ea, type v)                   \
+    static force_inline bool mem_st##bits(struct cpu *c, int seg, uint64_t ea, type v)             \
     {                                                                                              \
         uint64_t la;                                                                               \
         return mem_linear(c, seg, ea, bits / 8, ACCESS_WRITE, &la) &&                              \

@@ -122,8 +122,8 @@ struct rmw {
     void *host; /* NULL: slow path */
     uint64_t la;
 };
-static force_inline bool rmw_load_at(struct cpu *c, int seg, uint64_t ea, unsigned bytes, struct rmw *m,
-                               void *v)
+static force_inline bool rmw_load_at(struct cpu *c, int seg, uint64_t ea, unsigned bytes,
+                                     struct rmw *m, void *v)
 {
     if (!mem_linear(c, seg, ea, bytes, ACCESS_WRITE, &m->la))
         return false;
@@ -135,7 +135,7 @@ static force_inline bool rmw_load_at(struct cpu *c, int seg, uint64_t ea, unsign
     return mem_probe_write(c, seg, m->la, bytes) && mem_read_slow(c, seg, m->la, v, bytes);
 }
 static force_inline bool rmw_store_at(struct cpu *c, int seg, const struct rmw *m, const void *v,
-                                unsigned bytes)
+                                      unsigned bytes)
 {
     if (unlikely(!m->host))
         return mem_write_slow(c, seg, m->la, v, bytes);

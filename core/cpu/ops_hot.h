@@ -18,34 +18,27 @@
     C(n##_8R) C(n##_8M) C(n##_16R) C(n##_16M) X(n##_32R) X(n##_32M) X(n##_64R) X(n##_64M)
 
 /* X: in the switch; C: a number of its own, but called. */
+/* clang-format off */
 #define HOT_LIST(X, C)                                                                             \
-    HOT_SZRM(X, C, add_EG)                                                                         \
-    HOT_SZRM(X, C, add_GE) HOT_SZRM(X, C, add_EI) HOT_SZRM(X, C, or_EG) HOT_SZRM(                  \
-        X, C, or_GE) HOT_SZRM(X, C, or_EI) HOT_SZRM(X, C, adc_EG) HOT_SZRM(X, C, adc_GE)           \
-        HOT_SZRM(X, C, adc_EI) HOT_SZRM(X, C, sbb_EG) HOT_SZRM(X, C, sbb_GE) HOT_SZRM(             \
-            X, C, sbb_EI) HOT_SZRM(X, C, and_EG) HOT_SZRM(X, C, and_GE) HOT_SZRM(X, C, and_EI)     \
-            HOT_SZRM(X, C, sub_EG) HOT_SZRM(X, C, sub_GE) HOT_SZRM(X, C, sub_EI) HOT_SZRM(         \
-                X, C, xor_EG) HOT_SZRM(X, C, xor_GE) HOT_SZRM(X, C, xor_EI) HOT_SZRM(X, C, cmp_EG) \
-                HOT_SZRM(X, C, cmp_GE) HOT_SZRM(X, C, cmp_EI) HOT_SZRM(X, C, test_EG) HOT_SZRM(    \
-                    X, C, test_EI) HOT_SZRM(X, C, mov_EG)                                          \
-                    HOT_SZRM(X, C, mov_GE) HOT_SZRM(X, C, mov_EI) HOT_SZRM(X, C, inc_E) HOT_SZRM(  \
-                        X, C, dec_E) HOT_SZRM(X, C, neg_E)                                         \
-                        HOT_SZRM(X, C, not_E) HOT_SZRM(X, C, shl_EI) HOT_SZRM(X, C, shr_EI)        \
-                            HOT_SZRM(X, C, sar_EI) HOT_SZRM(X, C, shl_ECL) HOT_SZRM(               \
-                                X, C, shr_ECL) HOT_SZRM(X, C, sar_ECL)                             \
-                                HOT_WRM(X, C, movzx8) HOT_WRM(X, C, movzx16) HOT_WRM(X, C, movsx8) \
-                                    HOT_WRM(X, C, movsx16) HOT_WRM(X, C, movsxd)                   \
-                                        HOT_WRM(X, C, imul_GE) HOT_WRM(X, C, imul_GEI)             \
-                                            HOT_SZ(X, C, lea) HOT_SZ(X, C, push_Z)                 \
-                                                HOT_SZ(X, C, pop_Z)                                \
-                                                    HOT_SZ(X, C, mov_ZI) HOT_WRM(X, C, cmov)       \
-                                                        HOT_WRM(X, C, jmp_E) HOT_WRM(X, C, call_E) \
-                                                            X(jo) X(jno) X(jb) X(jnb) X(jz) X(jnz) \
-                                                                X(jbe) X(jnbe) X(js) X(jns) X(jp)  \
-                                                                    X(jnp) X(jl) X(jnl) X(jle)     \
-                                                                        X(jnle) X(setcc) X(jmp)    \
-                                                                            X(call) X(ret) X(nop)  \
-                                                                                X(push_I) X(leave)
+    HOT_SZRM(X, C, add_EG) HOT_SZRM(X, C, add_GE) HOT_SZRM(X, C, add_EI) HOT_SZRM(X, C, or_EG)     \
+    HOT_SZRM(X, C, or_GE) HOT_SZRM(X, C, or_EI) HOT_SZRM(X, C, adc_EG) HOT_SZRM(X, C, adc_GE)      \
+    HOT_SZRM(X, C, adc_EI) HOT_SZRM(X, C, sbb_EG) HOT_SZRM(X, C, sbb_GE)                           \
+    HOT_SZRM(X, C, sbb_EI) HOT_SZRM(X, C, and_EG) HOT_SZRM(X, C, and_GE)                           \
+    HOT_SZRM(X, C, and_EI) HOT_SZRM(X, C, sub_EG) HOT_SZRM(X, C, sub_GE)                           \
+    HOT_SZRM(X, C, sub_EI) HOT_SZRM(X, C, xor_EG) HOT_SZRM(X, C, xor_GE)                           \
+    HOT_SZRM(X, C, xor_EI) HOT_SZRM(X, C, cmp_EG) HOT_SZRM(X, C, cmp_GE)                           \
+    HOT_SZRM(X, C, cmp_EI) HOT_SZRM(X, C, test_EG) HOT_SZRM(X, C, test_EI)                         \
+    HOT_SZRM(X, C, mov_EG) HOT_SZRM(X, C, mov_GE) HOT_SZRM(X, C, mov_EI) HOT_SZRM(X, C, inc_E)     \
+    HOT_SZRM(X, C, dec_E) HOT_SZRM(X, C, neg_E) HOT_SZRM(X, C, not_E) HOT_SZRM(X, C, shl_EI)       \
+    HOT_SZRM(X, C, shr_EI) HOT_SZRM(X, C, sar_EI) HOT_SZRM(X, C, shl_ECL)                          \
+    HOT_SZRM(X, C, shr_ECL) HOT_SZRM(X, C, sar_ECL)                                                \
+    HOT_WRM(X, C, movzx8) HOT_WRM(X, C, movzx16) HOT_WRM(X, C, movsx8) HOT_WRM(X, C, movsx16)      \
+    HOT_WRM(X, C, movsxd) HOT_WRM(X, C, imul_GE) HOT_WRM(X, C, imul_GEI)                           \
+    HOT_SZ(X, C, lea) HOT_SZ(X, C, push_Z) HOT_SZ(X, C, pop_Z) HOT_SZ(X, C, mov_ZI)                \
+    HOT_WRM(X, C, cmov) HOT_WRM(X, C, jmp_E) HOT_WRM(X, C, call_E)                                 \
+    X(jo) X(jno) X(jb) X(jnb) X(jz) X(jnz) X(jbe) X(jnbe) X(js) X(jns) X(jp) X(jnp) X(jl)          \
+    X(jnl) X(jle) X(jnle) X(setcc) X(jmp) X(call) X(ret) X(nop) X(push_I) X(leave)
+/* clang-format on */
 
 #define HOT_ENUM(n) H_##n,
 enum hot {
@@ -257,8 +250,8 @@ ALL_SIZES(DEF_MOV_SIZE, mov)
     }
 #define DEF_EXTEND_ALL(name, sbits, stype, conv)                                                   \
     DEF_EXTEND(name, sbits, stype, 8, conv)                                                        \
-    DEF_EXTEND(name, sbits, stype, 16, conv) DEF_EXTEND(name, sbits, stype, 32, conv)              \
-        DEF_EXTEND(name, sbits, stype, 64, conv)
+    DEF_EXTEND(name, sbits, stype, 16, conv)                                                       \
+    DEF_EXTEND(name, sbits, stype, 32, conv) DEF_EXTEND(name, sbits, stype, 64, conv)
 DEF_EXTEND_ALL(movzx8, 8, uint8_t, uint64_t)
 DEF_EXTEND_ALL(movzx16, 16, uint16_t, uint64_t)
 DEF_EXTEND_ALL(movsx8, 8, int8_t, int64_t)
@@ -362,7 +355,7 @@ DEF_EXTEND_ALL(movsxd, 32, int32_t, int64_t)
     }
 
 static force_inline enum exec near_call(struct cpu *c, const struct insn *i, unsigned osz,
-                                  uint64_t target)
+                                        uint64_t target)
 {
     if (unlikely(target > c->cs_limit || !is_canonical(target)))
         return fault(c, EXC_GP, 0);

@@ -1,13 +1,15 @@
 /*
- * What every device is: a class (static tables: properties, saved fields, operations) and an instance.
+ * What every device is: a class (static tables: properties, saved fields, operations) and an
+ * instance.
  *
- * Fields are declared once, as a table of offsets with reset values; that one table does reset, snapshot and the
- * monitor's views, so they can't disagree. Work that a table can't express (recomputing a timer, raising a line)
- * goes in reset() and post_load(), which run after the table was applied.
+ * Fields are declared once, as a table of offsets with reset values; that one table does reset,
+ * snapshot and the monitor's views, so they can't disagree. Work that a table can't express
+ * (recomputing a timer, raising a line) goes in reset() and post_load(), which run after the table
+ * was applied.
  *
- * On-board devices are made by the board (core/machine.c or pc.c) through their typed constructor, e.g.
- * i8254_new(); devices of -device are found by class name, their properties set from text, then realized.
- * The device list of the machine owns all instances.
+ * On-board devices are made by the board (core/machine.c or pc.c) through their typed constructor,
+ * e.g. i8254_new(); devices of -device are found by class name, their properties set from text,
+ * then realized. The device list of the machine owns all instances.
  */
 #ifndef SLIPWAY_HW_DEVICE_H
 #define SLIPWAY_HW_DEVICE_H
@@ -33,7 +35,8 @@ enum field_type {
     FIELD_TIMER, /* struct timer: saved as its deadline, reset = deleted */
 };
 
-/* NORESET fields are saved but keep their value at reset (RTC CMOS, configuration that outlives a reset). */
+/* NORESET fields are saved but keep their value at reset (RTC CMOS, configuration that outlives a
+ * reset). */
 enum { FIELD_NORESET = 1 };
 
 struct field {
@@ -45,25 +48,39 @@ struct field {
     uint64_t reset; /* value of each element after reset */
 };
 
-#define FIELD_(T, m, ty, sz, rst, fl)                                                                    \
-    {                                                                                                    \
-        #m, ty, fl, offsetof(T, m), sizeof(((T *)0)->m) / (sz), rst                                      \
+#define FIELD_(T, m, ty, sz, rst, fl)                                                              \
+    {                                                                                              \
+        .name = #m, .type = ty, .flags = fl, .offset = offsetof(T, m),                             \
+        .count = sizeof(((T *)0)->m) / (sz), .reset = rst                                          \
     }
-#define FIELD_BOOL(T, m, rst)     FIELD_(T, m, FIELD_BOOL, sizeof(bool), rst, 0)
-#define FIELD_U8(T, m, rst)       FIELD_(T, m, FIELD_U8, 1, rst, 0)
-#define FIELD_U16(T, m, rst)      FIELD_(T, m, FIELD_U16, 2, rst, 0)
-#define FIELD_U32(T, m, rst)      FIELD_(T, m, FIELD_U32, 4, rst, 0)
-#define FIELD_U64(T, m, rst)      FIELD_(T, m, FIELD_U64, 8, rst, 0)
-#define FIELD_I64(T, m, rst)      FIELD_(T, m, FIELD_I64, 8, rst, 0)
-#define FIELD_BYTES(T, m)         FIELD_(T, m, FIELD_BYTES, 1, 0, 0)
-#define FIELD_KEEP_BYTES(T, m)    FIELD_(T, m, FIELD_BYTES, 1, 0, FIELD_NORESET)
-#define FIELD_TIMER(T, m)         FIELD_(T, m, FIELD_TIMER, sizeof(struct timer), 0, 0)
-#define FIELD_END                 { NULL, 0, 0, 0, 0, 0 }
+#define FIELD_BOOL(T, m, rst)  FIELD_(T, m, FIELD_BOOL, sizeof(bool), rst, 0)
+#define FIELD_U8(T, m, rst)    FIELD_(T, m, FIELD_U8, 1, rst, 0)
+#define FIELD_U16(T, m, rst)   FIELD_(T, m, FIELD_U16, 2, rst, 0)
+#define FIELD_U32(T, m, rst)   FIELD_(T, m, FIELD_U32, 4, rst, 0)
+#define FIELD_U64(T, m, rst)   FIELD_(T, m, FIELD_U64, 8, rst, 0)
+#define FIELD_I64(T, m, rst)   FIELD_(T, m, FIELD_I64, 8, rst, 0)
+#define FIELD_BYTES(T, m)      FIELD_(T, m, FIELD_BYTES, 1, 0, 0)
+#define FIELD_KEEP_BYTES(T, m) FIELD_(T, m, FIELD_BYTES, 1, 0, FIELD_NORESET)
+#define FIELD_TIMER(T, m)      FIELD_(T, m, FIELD_TIMER, sizeof(struct timer), 0, 0)
+#define FIELD_END                                                                                  \
+    {                                                                                              \
+        NULL, 0, 0, 0, 0, 0                                                                        \
+    }
 
-enum prop_type { PROP_BOOL, PROP_U32, PROP_U64, PROP_SIZE, PROP_STRING, PROP_DRIVE, PROP_CHARDEV, PROP_MAC };
+enum prop_type {
+    PROP_BOOL,
+    PROP_U32,
+    PROP_U64,
+    PROP_SIZE,
+    PROP_STRING,
+    PROP_DRIVE,
+    PROP_CHARDEV,
+    PROP_MAC
+};
 
-/* A property of -device NAME,prop=value. Strings are owned by the device; PROP_DRIVE and PROP_CHARDEV resolve the
- * id to struct blk * and struct chardev *. PROP_BOOL takes on/off/yes/no/true/false. */
+/* A property of -device NAME,prop=value. Strings are owned by the device; PROP_DRIVE and
+ * PROP_CHARDEV resolve the id to struct blk * and struct chardev *. PROP_BOOL takes
+ * on/off/yes/no/true/false. */
 struct prop {
     const char *name; /* QEMU's name */
     enum prop_type type;
@@ -71,13 +88,16 @@ struct prop {
     const char *def; /* default, as text; NULL: zero */
     const char *help;
 };
-#define PROP_END { NULL, 0, 0, NULL, NULL }
+#define PROP_END                                                                                   \
+    {                                                                                              \
+        NULL, 0, 0, NULL, NULL                                                                     \
+    }
 
 struct device_class {
     const char *name; /* QEMU's name: "isa-debug-exit" */
     const char *desc;
-    size_t size;      /* of the instance; struct device is its first member */
-    const char *bus;  /* "PCI", "ISA", "virtio", NULL: on-board only (not for -device) */
+    size_t size;     /* of the instance; struct device is its first member */
+    const char *bus; /* "PCI", "ISA", "virtio", NULL: on-board only (not for -device) */
     const struct field *fields;
     const struct prop *props;
     bool (*realize)(struct device *d, struct error *err);
@@ -90,8 +110,8 @@ struct device_class {
 struct device {
     const struct device_class *cls;
     struct machine *machine;
-    char *id;     /* of -device id=, may be NULL; owned */
-    char *addr;   /* where on its bus, for info qtree; owned */
+    char *id;   /* of -device id=, may be NULL; owned */
+    char *addr; /* where on its bus, for info qtree; owned */
     bool realized;
     struct device *next;
 };
@@ -99,10 +119,12 @@ struct device {
 /* Allocates an instance with property defaults, not yet realized. NULL only when out of memory. */
 struct device *device_new(struct machine *m, const struct device_class *cls);
 bool device_set_prop(struct device *d, const char *name, const char *value, struct error *err);
-/* Runs cls->realize, then a reset, and puts it on the machine's list. On failure frees @d and fills @err. */
+/* Runs cls->realize, then a reset, and puts it on the machine's list. On failure frees @d and fills
+ * @err. */
 bool device_realize(struct device *d, struct error *err);
 void device_reset(struct device *d);
-/* Takes @d out of use and frees it; it must not be on the machine's list (machine_free does that for all). */
+/* Takes @d out of use and frees it; it must not be on the machine's list (machine_free does that
+ * for all). */
 void device_free(struct device *d);
 /* All fields as bytes; stores at most @len of them and returns how many there are. */
 size_t device_save(const struct device *d, uint8_t *buf, size_t len);

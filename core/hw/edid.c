@@ -1,10 +1,12 @@
 /*
- * The EDID of our monitor: a flat panel of 1280x800 that also takes the usual sizes, the same that QEMU
- * presents, so that guests choose the same modes. Layout: VESA E-EDID 1.4, section 3; the extension block is
- * CTA-861-G, section 7.
+ * The EDID of our monitor: a flat panel of 1280x800 that also takes the usual sizes, the same that
+ * QEMU presents, so that guests choose the same modes. Layout: VESA E-EDID 1.4, section 3; the
+ * extension block is CTA-861-G, section 7.
  */
 #include "hw/edid.h"
 
+/* One field or descriptor a row. */
+/* clang-format off */
 const uint8_t edid_data[EDID_SIZE] = {
     /* header; manufacturer "RHT", product 0x1234, serial 0, week 42 of 2014, version 1.4 */
     0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x00, 0x49, 0x14, 0x34, 0x12, 0x00, 0x00, 0x00, 0x00,
@@ -47,3 +49,4 @@ const uint8_t edid_data[EDID_SIZE] = {
     0x00, 0x00,
     [255] = 0x2f,
 };
+/* clang-format on */

@@ -1,6 +1,7 @@
 /*
- * An interrupt line (or any one-bit wire): who drives it calls irq_set, who receives it gave the function.
- * Level semantics; an edge is a set to 1 then 0. A line without receiver (fn NULL) is unconnected.
+ * An interrupt line (or any one-bit wire): who drives it calls irq_set, who receives it gave the
+ * function. Level semantics; an edge is a set to 1 then 0. A line without receiver (fn NULL) is
+ * unconnected.
  */
 #ifndef SLIPWAY_HW_IRQ_H
 #define SLIPWAY_HW_IRQ_H

@@ -1,4 +1,5 @@
-/* The send queue of the PS/2 devices: shared by ps2_keyboard.c and ps2_mouse.c, of no use to others. */
+/* The send queue of the PS/2 devices: shared by ps2_keyboard.c and ps2_mouse.c, of no use to
+ * others. */
 #ifndef SLIPWAY_HW_PS2_QUEUE_H
 #define SLIPWAY_HW_PS2_QUEUE_H
 

@@ -1,11 +1,14 @@
 /*
- * Display and input, between devices and whoever shows them (SDL window, browser canvas, screendump, none).
+ * Display and input, between devices and whoever shows them (SDL window, browser canvas,
+ * screendump, none).
  *
- * The graphics device owns a surface (32 bits a pixel, memory order B,G,R,X) and draws into it when asked:
- * display_update() calls its update(), which redraws what changed and reports rectangles. Nobody looking = no call
- * = no cost. In text mode the device also gives the cells (character, attribute), for screen readers and tests.
+ * The graphics device owns a surface (32 bits a pixel, memory order B,G,R,X) and draws into it when
+ * asked: display_update() calls its update(), which redraws what changed and reports rectangles.
+ * Nobody looking = no call = no cost. In text mode the device also gives the cells (character,
+ * attribute), for screen readers and tests.
  *
- * Input goes the other way: keys as HID usage ids (page 7), pointer as relative motion or absolute position.
+ * Input goes the other way: keys as HID usage ids (page 7), pointer as relative motion or absolute
+ * position.
  */
 #ifndef SLIPWAY_DISPLAY_H
 #define SLIPWAY_DISPLAY_H
@@ -24,12 +27,13 @@ struct display_surface {
 
 struct display_text {
     int columns, rows;
-    const uint16_t *cells; /* character | attribute << 8 */
+    const uint16_t *cells;  /* character | attribute << 8 */
     int cursor_x, cursor_y; /* -1: hidden */
 };
 
 struct display_device_ops {
-    /* Redraw what changed since last time into its surface; calls display_dirty for each rectangle. */
+    /* Redraw what changed since last time into its surface; calls display_dirty for each rectangle.
+     */
     void (*update)(void *opaque);
     /* The next update redraws all. */
     void (*invalidate)(void *opaque);
@@ -59,18 +63,20 @@ void display_update(struct display *d);
 const struct display_surface *display_surface(struct display *d);
 bool display_text(struct display *d, struct display_text *t);
 void display_free(struct display *d);
-/* The text screen as UTF-8, one line a row with trailing blanks cut, malloc'd; NULL in graphics modes (ui/text.c). */
+/* The text screen as UTF-8, one line a row with trailing blanks cut, malloc'd; NULL in graphics
+ * modes (ui/text.c). */
 char *display_text_dump(struct display *d);
 /* Writes the current screen as "ppm" or "png" (NULL: ppm). */
 bool display_screendump(struct display *d, const char *path, const char *format, struct error *err);
 
-/* Input: viewer side. @hid: HID usage (page 7); buttons: bit 0 left, 1 right, 2 middle, 3 and 4 side. */
+/* Input: viewer side. @hid: HID usage (page 7); buttons: bit 0 left, 1 right, 2 middle, 3 and 4
+ * side. */
 void input_key(struct machine *m, uint8_t hid, bool down);
 void input_pointer_rel(struct machine *m, int dx, int dy, int dz, unsigned buttons);
 /* x, y in 0..0x7fff of the screen. */
 void input_pointer_abs(struct machine *m, int x, int y, int dz, unsigned buttons);
-/* Does the pointer device take absolute positions? If not, viewers grab the mouse and send motion; absolute
- * positions that come all the same are turned into motion. */
+/* Does the pointer device take absolute positions? If not, viewers grab the mouse and send motion;
+ * absolute positions that come all the same are turned into motion. */
 bool input_pointer_is_abs(struct machine *m);
 /* Lets go of all keys and buttons that are down (focus lost). */
 void input_release_all(struct machine *m);
@@ -81,8 +87,8 @@ const char *input_name_of_hid(uint8_t hid);
 #define INPUT_COMBO_MAX 16
 /* "ctrl-alt-delete" -> HID usages in @hids. Returns their number; 0: @err names the unknown key. */
 int input_parse_combo(const char *text, uint8_t hids[INPUT_COMBO_MAX], struct error *err);
-/* Presses @count keys, and lets go of them in reverse order after @hold_ms of virtual time (0: 100 ms). Combinations
- * wait for each other, up to 64; false: too many wait. */
+/* Presses @count keys, and lets go of them in reverse order after @hold_ms of virtual time (0: 100
+ * ms). Combinations wait for each other, up to 64; false: too many wait. */
 bool input_send_combo(struct machine *m, const uint8_t *hids, int count, int hold_ms);
 
 /* Input: device side (PS/2). The last one attached gets the events. */
