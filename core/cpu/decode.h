@@ -162,7 +162,7 @@ enum opcode_flags {
     OP_W0 = 1 << 16,        /* only without REX.W */
     OP_W1 = 1 << 17,        /* only with REX.W */
     OP_OPSIZE66 = 1 << 20,  /* the mandatory 66 is the operand size too (MOVBE) */
-    OP_NO_REX_B = 1 << 21, /* only without REX.B (PAUSE) */
+    OP_NO_REX_B = 1 << 21,  /* only without REX.B (PAUSE) */
     OP_CC = 1 << 19,        /* insn.cc holds the condition instead of ModRM */
     OP_NO_OPSIZE = 1 << 18, /* operand size 32 whatever 66 says (Gd,Ed forms) */
 };

@@ -387,8 +387,8 @@ static const struct opcode rows[] = {
     ROW_("lea", MAP_1B, 0x8d, PFX_ANY, R_ANY, R_ANY, MOD_MEM, OPS(OPD_Gv, OPD_M), FEAT_NONE,
          FL_NONE, OP_SIZED, FT(lea), H_lea_8),
     R1x("pop", 0x8f, 0, OPS(OPD_Ev), FL_NONE, OP_DEF64, F1(pop_E), 0),
-    ROW_("pause", MAP_1B, 0x90, PFX_F3, R_ANY, R_ANY, MOD_ANY, OPS(OPD_NONE), FEAT_NONE, FL_NONE, OP_NO_REX_B,
-         F1(nop), H_nop),
+    ROW_("pause", MAP_1B, 0x90, PFX_F3, R_ANY, R_ANY, MOD_ANY, OPS(OPD_NONE), FEAT_NONE, FL_NONE,
+         OP_NO_REX_B, F1(nop), H_nop),
     Z_ROWS(XCHG_ROW) R1("cbw", 0x98, OPS(OPD_NONE), FL_NONE, 0, F1(cbw), 0),
     R1("cwd", 0x99, OPS(OPD_NONE), FL_NONE, 0, F1(cwd), 0),
     R1("mov", 0xa0, OPS(OPD_AL, OPD_Ob), FL_NONE, B | NF, F1(mov_AO), 0),
@@ -447,7 +447,8 @@ static const struct opcode rows[] = {
     R1x("push", 0xff, 6, OPS(OPD_Ev), FL_NONE, OP_DEF64, F1(push_E), 0),
 
     /* 0F: hint NOPs (with PREFETCHh and the CET encodings), NOP r/m. */
-    Z_ROWS(NOP_ROW) ROW_("prefetchw", MAP_0F, 0x0d, PFX_ANY, R_ANY, R_ANY, MOD_MEM, OPS(OPD_Mb), FEAT_NONE, FL_NONE, 0, F1(nop), H_nop),
+    Z_ROWS(NOP_ROW) ROW_("prefetchw", MAP_0F, 0x0d, PFX_ANY, R_ANY, R_ANY, MOD_MEM, OPS(OPD_Mb),
+                         FEAT_NONE, FL_NONE, 0, F1(nop), H_nop),
     R0("imul", 0xaf, OPS(OPD_Gv, OPD_Ev), FL(0, FLB_C | FLB_O, FLB_S | FLB_Z | FLB_A | FLB_P),
        RM8 | OP_READ_DST, FT(imul_GE), H_imul_GE_8R),
     R0("movzx", 0xb6, OPS(OPD_Gv, OPD_Eb), FL_NONE, RM8, FT(movzx8), H_movzx8_8R),

@@ -14,8 +14,9 @@
 #define SELECTOR_DATA   0x2b
 #define XSTATE_HEADER   512
 
-static const int greg_of[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
-                                 REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15 };
+static const int greg_of[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
+                                 REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
+                                 REG_R12, REG_R13, REG_R14, REG_R15 };
 
 static struct host_state *state; /* under test */
 static bool state_compat32, running;
@@ -38,7 +39,8 @@ static void enter(int sig, siginfo_t *info, void *context)
         cs_ss = (cs_ss & 0x0000ffffffff0000ull) | SELECTOR_CODE32 | (uint64_t)SELECTOR_DATA << 48;
         u->uc_mcontext.gregs[REG_CSGSFS] = (greg_t)cs_ss;
     }
-    /* All but the bytes that describe the extended area behind; its header must say that x87 and SSE are there. */
+    /* All but the bytes that describe the extended area behind; its header must say that x87 and
+     * SSE are there. */
     memcpy(fx, state->fx, 464);
     *(uint64_t *)(fx + XSTATE_HEADER) |= 3;
     running = true;
@@ -81,7 +83,8 @@ void host_init(void)
 {
     static const int traps[] = { SIGTRAP, SIGSEGV, SIGILL, SIGFPE, SIGBUS };
     stack_t stack = { .ss_size = 1 << 18 };
-    stack.ss_sp = mmap(NULL, stack.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    stack.ss_sp =
+        mmap(NULL, stack.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (stack.ss_sp == MAP_FAILED || sigaltstack(&stack, NULL)) {
         perror("sigaltstack");
         exit(2);

@@ -1,16 +1,18 @@
 /*
- * The differential fuzzer: random instructions, built from the decoder's own tables, on the host's processor and in the
- * emulator; everything that is architecturally defined must be the same afterwards.
+ * The differential fuzzer: random instructions, built from the decoder's own tables, on the host's
+ * processor and in the emulator; everything that is architecturally defined must be the same
+ * afterwards.
  *
  *   host_fuzz [-n CASES] [-s SEED] [-m 64|32] [-o MNEMONIC] [-k] [-v]
  *     -o  only rows of this mnemonic      -k  go on after differences (at most 20 are printed)
  *     -v  the table of cases a group at the end
  *
- * A case is a row of the table, random legal encoding, random registers, flags, x87, SSE and memory contents. Memory
- * operands are aimed: after encoding, a register or the displacement is chosen so that the address falls into the
- * data area (with some that cross its pages or leave it). Both sides have the same few pages at the same linear
- * addresses: code, data, nothing else. Undefined flags are masked by the row's fl_undef; x87 instruction and data
- * pointers aren't compared (newer parts keep them only for unmasked exceptions).
+ * A case is a row of the table, random legal encoding, random registers, flags, x87, SSE and memory
+ * contents. Memory operands are aimed: after encoding, a register or the displacement is chosen so
+ * that the address falls into the data area (with some that cross its pages or leave it). Both
+ * sides have the same few pages at the same linear addresses: code, data, nothing else. Undefined
+ * flags are masked by the row's fl_undef; x87 instruction and data pointers aren't compared (newer
+ * parts keep them only for unmasked exceptions).
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -56,11 +58,34 @@ static bool chance(unsigned one_in)
 /* Values that arithmetic finds interesting. */
 static uint64_t interesting(void)
 {
-    static const uint64_t special[] = { 0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000,
-                                        0xffffffff, 0x7fffffffffffffff, 0x8000000000000000, ~0ull, 0x3f800000,
-                                        0x3ff0000000000000, 0x7ff0000000000000, 0x7ff8000000000000, 0x7ff0000000000001,
-                                        0x7f8000007f800001, 0x0010000000000000, 0x000fffffffffffff, 0x4330000000000000,
-                                        0x00800000007fffff, 0x8000000000000001, 0xc3e0000000000000, 0x41dfffffffc00000 };
+    static const uint64_t special[] = { 0,
+                                        1,
+                                        2,
+                                        0x7f,
+                                        0x80,
+                                        0xff,
+                                        0x7fff,
+                                        0x8000,
+                                        0xffff,
+                                        0x7fffffff,
+                                        0x80000000,
+                                        0xffffffff,
+                                        0x7fffffffffffffff,
+                                        0x8000000000000000,
+                                        ~0ull,
+                                        0x3f800000,
+                                        0x3ff0000000000000,
+                                        0x7ff0000000000000,
+                                        0x7ff8000000000000,
+                                        0x7ff0000000000001,
+                                        0x7f8000007f800001,
+                                        0x0010000000000000,
+                                        0x000fffffffffffff,
+                                        0x4330000000000000,
+                                        0x00800000007fffff,
+                                        0x8000000000000001,
+                                        0xc3e0000000000000,
+                                        0x41dfffffffc00000 };
     switch (below(4)) {
     case 0: return special[below(sizeof special / sizeof special[0])];
     case 1: return rnd() >> below(64);
@@ -85,8 +110,8 @@ static uint8_t *guest_code, *guest_data;
 
 static void map_tables(void)
 {
-    uint64_t *pml4 = (uint64_t *)table_ram.host, *pdpt = pml4 + 512, *pd = pdpt + 512, *pt_code = pd + 512,
-             *pt_data = pt_code + 512;
+    uint64_t *pml4 = (uint64_t *)table_ram.host, *pdpt = pml4 + 512, *pd = pdpt + 512,
+             *pt_code = pd + 512, *pt_data = pt_code + 512;
     pml4[0] = (TABLES + 0x1000) | 7;
     pdpt[0] = (TABLES + 0x2000) | 7;
     pd[CODE >> 21] = (TABLES + 0x3000) | 7;
@@ -102,7 +127,8 @@ static void make_emulator(void)
     struct error err = { "" };
     mem_space_init(&mem, "memory", 1ull << 40);
     mem_space_init(&io, "io", 0x10000);
-    if (!mem_region_init_ram(&code_ram, "code", CODE_SIZE, NULL) || !mem_region_init_ram(&data_ram, "data", DATA_SIZE, NULL) ||
+    if (!mem_region_init_ram(&code_ram, "code", CODE_SIZE, NULL) ||
+        !mem_region_init_ram(&data_ram, "data", DATA_SIZE, NULL) ||
         !mem_region_init_ram(&table_ram, "tables", 0x5000, NULL))
         exit(2);
     mem_region_add(&mem, &code_ram, CODE, 0);
@@ -129,7 +155,9 @@ static void set_mode(bool compat32)
     c->efer = EFER_LME | EFER_LMA | EFER_SCE | EFER_NXE;
     c->cpl = 3;
     c->rflags = 2 | FL_IF;
-    struct segment code = { .sel = compat32 ? 0x23 : 0x33, .attr = 0xfb | SEG_G | (compat32 ? SEG_DB : SEG_L), .limit = ~0u };
+    struct segment code = { .sel = compat32 ? 0x23 : 0x33,
+                            .attr = 0xfb | SEG_G | (compat32 ? SEG_DB : SEG_L),
+                            .limit = ~0u };
     struct segment data = { .sel = 0x2b, .attr = 0xf3 | SEG_G | SEG_DB, .limit = ~0u };
     for (int s = 0; s < 6; s++)
         c->seg[s] = data;
@@ -199,11 +227,12 @@ struct fuzz_case {
     struct host_state before;
 };
 
-/* What these store or load includes FIP, FDP, FOP or parts of the state that the emulator doesn't have. Unit tests
- * compare them. */
+/* What these store or load includes FIP, FDP, FOP or parts of the state that the emulator doesn't
+ * have. Unit tests compare them. */
 static bool environment(const struct opcode *o)
 {
-    static const char *const names[] = { "fxsave", "fnstenv", "fnsave", "xsave", "xsaveopt", "xrstor" };
+    static const char *const names[] = { "fxsave", "fnstenv",  "fnsave",
+                                         "xsave",  "xsaveopt", "xrstor" };
     for (size_t k = 0; k < sizeof names / sizeof names[0]; k++)
         if (!strcmp(o->name, names[k]))
             return true;
@@ -255,14 +284,16 @@ static uint64_t pick_target(const struct opcode *o)
 }
 
 /* ModRM, SIB and displacement for a memory operand, and the registers that make it hit @target. */
-static void put_memory(struct fuzz_case *f, unsigned reg, unsigned *rex, uint64_t target, bool addr32)
+static void put_memory(struct fuzz_case *f, unsigned reg, unsigned *rex, uint64_t target,
+                       bool addr32)
 {
     struct host_state *s = &f->before;
     uint64_t mask = f->compat32 || addr32 ? 0xffffffffu : ~0ull;
     unsigned mod = below(3), rm = below(8), base = rm | (*rex & 1) << 3;
     int32_t disp = 0;
     if (rm == 4) {
-        unsigned sib = (unsigned)rnd() & 0xff, index = ((sib >> 3) & 7) | (*rex & 2) << 2, scale = sib >> 6;
+        unsigned sib = (unsigned)rnd() & 0xff, index = ((sib >> 3) & 7) | (*rex & 2) << 2,
+                 scale = sib >> 6;
         base = (sib & 7) | (*rex & 1) << 3;
         bool no_base = (sib & 7) == 5 && mod == 0;
         put(f, (uint8_t)(mod << 6 | reg << 3 | 4));
@@ -294,7 +325,8 @@ static void put_memory(struct fuzz_case *f, unsigned reg, unsigned *rex, uint64_
         return;
     }
     put(f, (uint8_t)(mod << 6 | reg << 3 | rm));
-    if (mod == 0 && rm == 5) { /* disp32; RIP-relative in 64-bit mode: completed once the length is known */
+    if (mod == 0 &&
+        rm == 5) { /* disp32; RIP-relative in 64-bit mode: completed once the length is known */
         put_n(f, (uint32_t)target, 4);
         return;
     }
@@ -311,7 +343,8 @@ static bool uses_modrm(const struct opcode *o)
 }
 static bool operand_memory_only(uint8_t p)
 {
-    return p == OPD_M || p == OPD_Mb || p == OPD_Mw || p == OPD_Md || p == OPD_Mq || p == OPD_Mx || p == OPD_Mt || p == OPD_Mfx;
+    return p == OPD_M || p == OPD_Mb || p == OPD_Mw || p == OPD_Md || p == OPD_Mq || p == OPD_Mx ||
+           p == OPD_Mt || p == OPD_Mfx;
 }
 static bool operand_register_only(uint8_t p)
 {
@@ -320,12 +353,27 @@ static bool operand_register_only(uint8_t p)
 static bool operand_modrm(uint8_t p)
 {
     switch (p) {
-    case OPD_NONE: case OPD_Zb: case OPD_Zv: case OPD_Ib: case OPD_Ibs: case OPD_Iw: case OPD_Iz: case OPD_Iv: case OPD_Ibw:
-    case OPD_I1: case OPD_AL: case OPD_rAX: case OPD_eAX: case OPD_CL: case OPD_DX: case OPD_Xb: case OPD_Xv: case OPD_Yb:
-    case OPD_Yv: case OPD_ST0:
-        return false;
-    default:
-        return true;
+    case OPD_NONE:
+    case OPD_Zb:
+    case OPD_Zv:
+    case OPD_Ib:
+    case OPD_Ibs:
+    case OPD_Iw:
+    case OPD_Iz:
+    case OPD_Iv:
+    case OPD_Ibw:
+    case OPD_I1:
+    case OPD_AL:
+    case OPD_rAX:
+    case OPD_eAX:
+    case OPD_CL:
+    case OPD_DX:
+    case OPD_Xb:
+    case OPD_Xv:
+    case OPD_Yb:
+    case OPD_Yv:
+    case OPD_ST0: return false;
+    default: return true;
     }
 }
 
@@ -345,12 +393,14 @@ static void make_state(struct fuzz_case *f)
             s->gpr[k] = k < 8 ? (uint32_t)s->gpr[k] : 0;
     s->rflags = 2 | FL_IF | (rnd() & FL_ARITH) | (chance(8) ? FL_DF : 0) | (chance(64) ? FL_AC : 0);
 
-    uint16_t fcw = (uint16_t)(0x37f ^ (chance(2) ? rnd() & 0xf00 : 0) ^ (chance(8) ? rnd() & 0x3f : 0));
-    uint16_t fsw = (uint16_t)(rnd() & 0x7f7f); /* exceptions pending only where unmasked ones are wanted */
+    uint16_t fcw =
+        (uint16_t)(0x37f ^ (chance(2) ? rnd() & 0xf00 : 0) ^ (chance(8) ? rnd() & 0x3f : 0));
+    uint16_t fsw =
+        (uint16_t)(rnd() & 0x7f7f); /* exceptions pending only where unmasked ones are wanted */
     if (!chance(16))
         fsw &= (uint16_t)(0xffc0 | (fcw & 0x3f));
-    uint32_t mxcsr = 0x1f80 | (chance(2) ? rnd() & 0x3f : 0) | (chance(3) ? rnd() & 0x6000 : 0) | (chance(8) ? 0x8000 : 0) |
-                     (chance(8) ? 0x40 : 0);
+    uint32_t mxcsr = 0x1f80 | (chance(2) ? rnd() & 0x3f : 0) | (chance(3) ? rnd() & 0x6000 : 0) |
+                     (chance(8) ? 0x8000 : 0) | (chance(8) ? 0x40 : 0);
     if (chance(8))
         mxcsr &= ~(uint32_t)(rnd() & 0x1f80);
     memcpy(s->fx, &fcw, 2);
@@ -373,16 +423,19 @@ static void make_state(struct fuzz_case *f)
         for (unsigned q = 0; q < 2; q++) {
             uint64_t v = chance(2) ? interesting() : plain_float();
             if (chance(4)) { /* two singles */
-                v = (rnd() & 0x807fffff807fffffull) | (uint64_t)(0x70 + below(32)) << 55 | (uint64_t)(0x70 + below(32)) << 23;
+                v = (rnd() & 0x807fffff807fffffull) | (uint64_t)(0x70 + below(32)) << 55 |
+                    (uint64_t)(0x70 + below(32)) << 23;
             }
             memcpy(s->fx + 160 + 16 * k + 8 * q, &v, 8);
         }
 }
 
-/* Instructions whose memory operand is moved in parts, in an order of the processor's own: x87 ones, LDDQU, FXRSTOR. */
+/* Instructions whose memory operand is moved in parts, in an order of the processor's own: x87
+ * ones, LDDQU, FXRSTOR. */
 static bool in_parts(const struct opcode *o)
 {
-    return (o->map == MAP_1B && o->byte >= 0xd8 && o->byte <= 0xdf) || is(o, "lddqu") || is(o, "fxrstor");
+    return (o->map == MAP_1B && o->byte >= 0xd8 && o->byte <= 0xdf) || is(o, "lddqu") ||
+           is(o, "fxrstor");
 }
 
 static void make_case(struct fuzz_case *f, const struct opcode *o, bool compat32)
@@ -400,7 +453,8 @@ static void make_case(struct fuzz_case *f, const struct opcode *o, bool compat32
 
     bool modrm = uses_modrm(o), mem = o->mod == MOD_MEM || (o->mod == MOD_ANY && chance(2));
     for (int k = 0; k < 4; k++) {
-        modrm |= operand_modrm(o->operands[k]) && o->operands[k] != OPD_Ob && o->operands[k] != OPD_Ov;
+        modrm |=
+            operand_modrm(o->operands[k]) && o->operands[k] != OPD_Ob && o->operands[k] != OPD_Ov;
         if (operand_memory_only(o->operands[k]))
             mem = true;
         if (operand_register_only(o->operands[k]))
@@ -448,7 +502,8 @@ static void make_case(struct fuzz_case *f, const struct opcode *o, bool compat32
         if (mem) {
             uint64_t target = f->target = pick_target(o);
             /* Bit offsets in a register reach far: keep them near. */
-            bool bit = o->map == MAP_0F && (o->byte == 0xa3 || o->byte == 0xab || o->byte == 0xb3 || o->byte == 0xbb);
+            bool bit = o->map == MAP_0F &&
+                       (o->byte == 0xa3 || o->byte == 0xab || o->byte == 0xb3 || o->byte == 0xbb);
             unsigned reg_full = reg | (rex & 4) << 1;
             if (bit)
                 s->gpr[reg_full] = below(2048);
@@ -472,14 +527,17 @@ static void make_case(struct fuzz_case *f, const struct opcode *o, bool compat32
     bool wide = rex & 8;
     for (int k = 0; k < 4; k++) {
         switch (o->operands[k]) {
-        case OPD_Ib: case OPD_Ibs: put(f, (uint8_t)(chance(2) ? rnd() : below(72))); break;
+        case OPD_Ib:
+        case OPD_Ibs: put(f, (uint8_t)(chance(2) ? rnd() : below(72))); break;
         case OPD_Iw: put_n(f, rnd(), 2); break;
         case OPD_Ibw:
             put_n(f, below(256), 2);
             put(f, (uint8_t)(chance(2) ? 0 : below(34)));
             break;
         case OPD_Iz: put_n(f, interesting(), opsize && !wide ? 2 : 4); break;
-        case OPD_Iv: put_n(f, interesting(), o->flags & OP_BYTE ? 1 : wide ? 8 : opsize ? 2 : 4); break;
+        case OPD_Iv:
+            put_n(f, interesting(), o->flags & OP_BYTE ? 1 : wide ? 8 : opsize ? 2 : 4);
+            break;
         default: break;
         }
     }
@@ -504,7 +562,8 @@ static void make_case(struct fuzz_case *f, const struct opcode *o, bool compat32
 /* The SDM promises these to 1 ulp only, and says nothing of how they round. */
 static bool transcendental(const struct opcode *o)
 {
-    static const char *const names[] = { "f2xm1", "fyl2x", "fyl2xp1", "fptan", "fpatan", "fsin", "fcos", "fsincos" };
+    static const char *const names[] = { "f2xm1",  "fyl2x", "fyl2xp1", "fptan",
+                                         "fpatan", "fsin",  "fcos",    "fsincos" };
     for (size_t k = 0; k < sizeof names / sizeof names[0]; k++)
         if (is(o, names[k]))
             return true;
@@ -522,7 +581,8 @@ static bool same_f80(const uint8_t *a, const uint8_t *b, bool ulp)
     memcpy(&ea, a + 8, 2);
     memcpy(&eb, b + 8, 2);
     /* Neighbours in the order of magnitude, also across a power of two. */
-    unsigned __int128 oa = (unsigned __int128)ea << 63 | (fa & INT64_MAX), ob = (unsigned __int128)eb << 63 | (fb & INT64_MAX);
+    unsigned __int128 oa = (unsigned __int128)ea << 63 | (fa & INT64_MAX),
+                      ob = (unsigned __int128)eb << 63 | (fb & INT64_MAX);
     return ulp && (oa - ob == 1 || ob - oa == 1);
 }
 
@@ -537,11 +597,12 @@ static void fill_data(uint8_t *p, unsigned n)
 static uint32_t undefined_flags(const struct fuzz_case *f)
 {
     uint8_t u = f->row->fl_undef;
-    return (u & FLB_C ? FL_CF : 0) | (u & FLB_P ? FL_PF : 0) | (u & FLB_A ? FL_AF : 0) | (u & FLB_Z ? FL_ZF : 0) |
-           (u & FLB_S ? FL_SF : 0) | (u & FLB_O ? FL_OF : 0);
+    return (u & FLB_C ? FL_CF : 0) | (u & FLB_P ? FL_PF : 0) | (u & FLB_A ? FL_AF : 0) |
+           (u & FLB_Z ? FL_ZF : 0) | (u & FLB_S ? FL_SF : 0) | (u & FLB_O ? FL_OF : 0);
 }
 
-static const char *differs(const struct fuzz_case *f, const struct host_state *h, const struct host_state *e)
+static const char *differs(const struct fuzz_case *f, const struct host_state *h,
+                           const struct host_state *e)
 {
     /* MXCSR bit 17 (misaligned SSE operands) exists on AMD's parts, not in the emulated one. */
     if (*(const uint32_t *)(h->fx + 24) & 0x20000)
@@ -588,18 +649,20 @@ static const char *differs(const struct fuzz_case *f, const struct host_state *h
 
 static void print_state(const char *who, const struct host_state *s)
 {
-    printf("  %-6s vector %d error %llx cr2 %llx rip %llx flags %llx mxcsr %x fcw %x fsw %x ftw %x\n", who, s->vector,
-           (unsigned long long)s->error, (unsigned long long)s->cr2, (unsigned long long)s->rip,
-           (unsigned long long)s->rflags, *(const uint32_t *)(s->fx + 24), *(const uint16_t *)s->fx,
-           *(const uint16_t *)(s->fx + 2), s->fx[4]);
+    printf(
+        "  %-6s vector %d error %llx cr2 %llx rip %llx flags %llx mxcsr %x fcw %x fsw %x ftw %x\n",
+        who, s->vector, (unsigned long long)s->error, (unsigned long long)s->cr2,
+        (unsigned long long)s->rip, (unsigned long long)s->rflags, *(const uint32_t *)(s->fx + 24),
+        *(const uint16_t *)s->fx, *(const uint16_t *)(s->fx + 2), s->fx[4]);
 }
 
-static void report(const struct fuzz_case *f, const char *what, const struct host_state *h, const struct host_state *e,
-                   unsigned long long number)
+static void report(const struct fuzz_case *f, const char *what, const struct host_state *h,
+                   const struct host_state *e, unsigned long long number)
 {
     static const char *const names[] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                          "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15" };
-    printf("case %llu: %s differ in %s, %d-bit, bytes", number, f->row->name, what, f->compat32 ? 32 : 64);
+    printf("case %llu: %s differ in %s, %d-bit, bytes", number, f->row->name, what,
+           f->compat32 ? 32 : 64);
     for (unsigned k = 0; k < f->len; k++)
         printf(" %02x", f->bytes[k]);
     printf("\n");
@@ -608,24 +671,30 @@ static void report(const struct fuzz_case *f, const char *what, const struct hos
     print_state("ours", e);
     for (int k = 0; k < 16; k++)
         if (h->gpr[k] != e->gpr[k])
-            printf("  %s: before %llx host %llx ours %llx\n", names[k], (unsigned long long)f->before.gpr[k],
-                   (unsigned long long)h->gpr[k], (unsigned long long)e->gpr[k]);
+            printf("  %s: before %llx host %llx ours %llx\n", names[k],
+                   (unsigned long long)f->before.gpr[k], (unsigned long long)h->gpr[k],
+                   (unsigned long long)e->gpr[k]);
     for (unsigned k = 0; k < 8; k++)
         if (memcmp(h->fx + 32 + 16 * k, e->fx + 32 + 16 * k, 10))
             printf("  st%u: before %04x:%016llx host %04x:%016llx ours %04x:%016llx\n", k,
-                   *(const uint16_t *)(f->before.fx + 40 + 16 * k), *(const unsigned long long *)(f->before.fx + 32 + 16 * k),
-                   *(const uint16_t *)(h->fx + 40 + 16 * k), *(const unsigned long long *)(h->fx + 32 + 16 * k),
-                   *(const uint16_t *)(e->fx + 40 + 16 * k), *(const unsigned long long *)(e->fx + 32 + 16 * k));
+                   *(const uint16_t *)(f->before.fx + 40 + 16 * k),
+                   *(const unsigned long long *)(f->before.fx + 32 + 16 * k),
+                   *(const uint16_t *)(h->fx + 40 + 16 * k),
+                   *(const unsigned long long *)(h->fx + 32 + 16 * k),
+                   *(const uint16_t *)(e->fx + 40 + 16 * k),
+                   *(const unsigned long long *)(e->fx + 32 + 16 * k));
     for (unsigned k = 0; k < 16; k++)
         if (memcmp(h->fx + 160 + 16 * k, e->fx + 160 + 16 * k, 16)) {
-            const unsigned long long *b = (const void *)(f->before.fx + 160 + 16 * k), *x = (const void *)(h->fx + 160 + 16 * k),
+            const unsigned long long *b = (const void *)(f->before.fx + 160 + 16 * k),
+                                     *x = (const void *)(h->fx + 160 + 16 * k),
                                      *y = (const void *)(e->fx + 160 + 16 * k);
-            printf("  xmm%u: before %016llx_%016llx host %016llx_%016llx ours %016llx_%016llx\n", k, b[1], b[0], x[1], x[0],
-                   y[1], y[0]);
+            printf("  xmm%u: before %016llx_%016llx host %016llx_%016llx ours %016llx_%016llx\n", k,
+                   b[1], b[0], x[1], x[0], y[1], y[0]);
         }
     for (unsigned k = 0; k < DATA_SIZE; k++)
         if (host_data[k] != guest_data[k]) {
-            printf("  memory at %llx: host %02x ours %02x\n", (unsigned long long)DATA + k, host_data[k], guest_data[k]);
+            printf("  memory at %llx: host %02x ours %02x\n", (unsigned long long)DATA + k,
+                   host_data[k], guest_data[k]);
             break;
         }
 }
@@ -635,7 +704,8 @@ static unsigned long long current_number;
 static void stuck(int sig)
 {
     (void)sig;
-    printf("case %llu: stuck: %s, %d-bit, bytes", current_number, current.row->name, current.compat32 ? 32 : 64);
+    printf("case %llu: stuck: %s, %d-bit, bytes", current_number, current.row->name,
+           current.compat32 ? 32 : 64);
     for (unsigned k = 0; k < current.len; k++)
         printf(" %02x", current.bytes[k]);
     printf("\n");
@@ -676,13 +746,16 @@ int main(int argc, char **argv)
         case 'o': only = optarg; break;
         case 'k': keep_going = true; break;
         case 'v': verbose = true; break;
-        default: fprintf(stderr, "usage: host_fuzz [-n CASES] [-s SEED] [-m 64|32] [-o MNEMONIC] [-k] [-v]\n"); return 2;
+        default:
+            fprintf(stderr,
+                    "usage: host_fuzz [-n CASES] [-s SEED] [-m 64|32] [-o MNEMONIC] [-k] [-v]\n");
+            return 2;
         }
     }
-    if (mmap(host_code, CODE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
-             0) != host_code ||
-        mmap(host_data, DATA_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) !=
-            host_data) {
+    if (mmap(host_code, CODE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != host_code ||
+        mmap(host_data, DATA_SIZE, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != host_data) {
         perror("mmap");
         return 2;
     }
@@ -733,9 +806,9 @@ int main(int argc, char **argv)
     }
     for (size_t k = 0; verbose && k < opcode_row_count; k++)
         if (per_row[k])
-            printf("%-12s map %d byte %02x /%d: %llu\n", opcode_rows[k]->name, opcode_rows[k]->map, opcode_rows[k]->byte,
-                   opcode_rows[k]->reg, per_row[k]);
-    printf("%llu cases over %zu rows (64-bit) and %zu rows (32-bit), %llu differences\n", cases, count[0], count[1],
-           differences);
+            printf("%-12s map %d byte %02x /%d: %llu\n", opcode_rows[k]->name, opcode_rows[k]->map,
+                   opcode_rows[k]->byte, opcode_rows[k]->reg, per_row[k]);
+    printf("%llu cases over %zu rows (64-bit) and %zu rows (32-bit), %llu differences\n", cases,
+           count[0], count[1], differences);
     return differences != 0;
 }
