@@ -491,6 +491,11 @@ void apic_set_tsc_deadline(struct apic *a, uint64_t tsc)
     if (timer_mode(a) != TIMER_DEADLINE)
         return;
     a->tsc_deadline = tsc;
+    if (tsc && cpu_tsc(a->cpu) >= tsc) { /* in the past: at once, not when the loop comes round */
+        timer_del(&a->timer);
+        timer_expired(a);
+        return;
+    }
     timer_arm(a);
 }
 
