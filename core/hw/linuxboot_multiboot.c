@@ -3,10 +3,15 @@
  * (the "a.out kludge").
  *
  * The loaded image is one contiguous block (segments at their places, zeros between and in the
- * BSS), followed by the modules of -initrd ("FILE ARGS,FILE ARGS"), each on a page of its own. The
- * information structure, with its strings and module list behind it, goes to INFO_ADDR, or, where
- * the image lies there, behind the image; the option ROM puts the memory map in front of it (both
- * must be in the first 64 KB: it runs in real mode). Document: Multiboot Specification 0.6.96.
+ * BSS), followed by the modules of -initrd ("FILE ARGS,FILE ARGS"), each on a page of its own.
+ *
+ * The information block goes to low memory that the image leaves free, as high as possible: kernels
+ * that load below 1 MB, and those that put trampolines there before they read it, use the bottom.
+ * It is the information structure, its strings and module list, and at its end WORK_SIZE bytes for
+ * the option ROM: the memory map from their start, a stack from their end. The ROM asks the BIOS
+ * all it has to before it loads the image, so that an image may even replace the BIOS's data.
+ *
+ * Document: Multiboot Specification 0.6.96.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -24,12 +29,11 @@
 #define FLAG_VIDEO     0x4u
 #define FLAG_ADDRESSES 0x10000u
 
-#define LOW_END     0x10000u /* the option ROM's reach */
-#define IMAGE_START 0x7c00u  /* below are the BIOS's data and its stack */
-#define INFO_ADDR   0x9500u
-#define MMAP_MAX    0x500u /* for the memory map, as in linuxboot_multiboot.asm */
-#define INFO_MAX                                                                                   \
-    0x70000u /* what lies between INFO_ADDR and the top of low memory, with room to spare */
+#define LOW_BOTTOM 0x1000u  /* low memory that is free when the BIOS boots: not its data, */
+#define LOW_TOP    0x98000u /* not its extended data below 640 KB */
+#define ROM_AREA   0xa0000u
+#define INFO_MAX   0x70000u
+#define WORK_SIZE  0x1000u /* linuxboot_multiboot.asm has it too */
 enum {
     INFO_FLAGS = 0,
     INFO_BOOT_DEVICE = 12,
@@ -54,10 +58,10 @@ struct image {
     uint64_t base, size, entry;
 };
 
+/* The information block; addresses in it are offsets until place_info(). */
 struct info {
     uint8_t *data;
     size_t len;
-    uint32_t addr;
 };
 
 static uint32_t get32(const uint8_t *p)
@@ -91,8 +95,8 @@ bool multiboot_find_header(const uint8_t *image, size_t size, size_t *at)
 /* Room for [base, base + size) in guest memory, zeroed. */
 static bool allocate(struct machine *m, struct image *im, struct error *err)
 {
-    if (im->base < IMAGE_START && im->size > 0)
-        return error_set(err, "it loads to 0x%llx, where the BIOS keeps its data",
+    if (im->base >= ROM_AREA && im->base < 0x100000)
+        return error_set(err, "it loads to 0x%llx, where there is no RAM",
                          (unsigned long long)im->base);
     if (im->base + im->size > m->ram_below_4g)
         return error_set(err, "it needs memory up to address 0x%llx, there are %llu MB",
@@ -194,7 +198,7 @@ static bool load_elf(struct machine *m, const uint8_t *file, size_t size, struct
 
 /* ---- the information structure ---- */
 
-/* Appends @len bytes; returns the guest address, 0 if there is no room. */
+/* Appends @len bytes; returns the offset, 0 if there is no room. */
 static uint32_t append(struct info *info, const void *p, size_t len)
 {
     size_t at = (info->len + 3) & ~(size_t)3;
@@ -202,7 +206,7 @@ static uint32_t append(struct info *info, const void *p, size_t len)
         return 0;
     memcpy(info->data + at, p, len);
     info->len = at + len;
-    return info->addr + (uint32_t)at;
+    return (uint32_t)at;
 }
 
 /* "PATH ARGS" -> "PATH ARGS" appended, the file's bytes appended to the image. */
@@ -267,25 +271,9 @@ static bool load_modules(struct machine *m, struct image *im, struct info *info,
     return true;
 }
 
-/* Puts the information where the image isn't. */
-static void place_info(const struct image *im, struct info *info)
-{
-    uint64_t end = (im->base + im->size + 15) & ~15ull;
-    info->addr = INFO_ADDR;
-    if (im->base < LOW_END && end > INFO_ADDR - MMAP_MAX && end + MMAP_MAX + INFO_SIZE < LOW_END)
-        info->addr = (uint32_t)end + MMAP_MAX;
-}
-
-/* Whether the information, of its final length, lies on the image. */
-static bool info_overlaps(const struct image *im, const struct info *info)
-{
-    return im->base < info->addr + info->len && im->base + im->size > info->addr - MMAP_MAX;
-}
-
 static bool make_info(struct machine *m, struct image *im, struct info *info, struct error *err)
 {
     static const char loader[] = "slipway";
-    place_info(im, info);
     const char *append_text = m->opt->append ? m->opt->append : "";
     size_t cmdline_size = strlen(m->opt->kernel) + 1 + strlen(append_text) + 1;
     char *cmdline = malloc(cmdline_size);
@@ -308,12 +296,33 @@ static bool make_info(struct machine *m, struct image *im, struct info *info, st
     return load_modules(m, im, info, err);
 }
 
+/* Finds an address for the block and makes the offsets in it addresses; 0: there is none. */
+static uint32_t place_info(struct info *info, const struct image *im)
+{
+    size_t size = ((info->len + 15) & ~(size_t)15) + WORK_SIZE;
+    uint64_t addr = LOW_TOP - size;
+    if (im->base < LOW_TOP && im->base + im->size > addr) {
+        if (im->base < LOW_BOTTOM + size)
+            return 0;
+        addr = (im->base - size) & ~15ull;
+    }
+    info->len = size;
+    static const uint8_t pointers[] = { INFO_CMDLINE, INFO_MODS_ADDR, INFO_LOADER_NAME };
+    uint8_t *module = info->data + get32(info->data + INFO_MODS_ADDR);
+    for (uint32_t n = get32(info->data + INFO_MODS_COUNT); n > 0; n--, module += MODULE_SIZE)
+        put32(module + 8, get32(module + 8) + (uint32_t)addr);
+    for (size_t i = 0; i < sizeof pointers; i++)
+        put32(info->data + pointers[i], get32(info->data + pointers[i]) + (uint32_t)addr);
+    return (uint32_t)addr;
+}
+
 bool multiboot_load(struct machine *m, const uint8_t *file, size_t size, size_t header,
                     struct error *err)
 {
     uint32_t flags = get32(file + header + 4);
     struct image im = { 0 };
-    struct info info = { .data = calloc(1, INFO_MAX), .len = INFO_SIZE };
+    struct info info = { .data = calloc(1, INFO_MAX + WORK_SIZE), .len = INFO_SIZE };
+    uint32_t info_addr = 0;
     struct fw_cfg *f = m->fw_cfg;
     bool ok = info.data != NULL;
     if (!ok)
@@ -328,17 +337,22 @@ bool multiboot_load(struct machine *m, const uint8_t *file, size_t size, size_t 
     if (!ok)
         error_prepend(err, "kernel '%s'", m->opt->kernel);
     ok = ok && make_info(m, &im, &info, err);
-    if (ok && info_overlaps(&im, &info))
-        ok =
-            error_set(err, "kernel '%s': it loads to 0x%llx, where its command line and modules go",
-                      m->opt->kernel, (unsigned long long)im.base);
+    if (ok) {
+        info_addr = place_info(&info, &im);
+        if (!info_addr)
+            ok = error_set(err,
+                           "kernel '%s': it loads to 0x%llx-0x%llx, which leaves no room below "
+                           "640 KB for its command line and modules",
+                           m->opt->kernel, (unsigned long long)im.base,
+                           (unsigned long long)(im.base + im.size));
+    }
     if (ok) {
         /* What takes ownership comes first, so that it is called whatever else fails. */
         ok = fw_cfg_add_owned(f, FW_CFG_KERNEL_DATA, im.data, (size_t)im.size) &&
              fw_cfg_add_u32(f, FW_CFG_KERNEL_ENTRY, (uint32_t)im.entry) &&
              fw_cfg_add_u32(f, FW_CFG_KERNEL_ADDR, (uint32_t)im.base) &&
              fw_cfg_add_u32(f, FW_CFG_KERNEL_SIZE, (uint32_t)im.size) &&
-             fw_cfg_add_u32(f, FW_CFG_INITRD_ADDR, info.addr) &&
+             fw_cfg_add_u32(f, FW_CFG_INITRD_ADDR, info_addr) &&
              fw_cfg_add_u32(f, FW_CFG_INITRD_SIZE, (uint32_t)info.len) &&
              fw_cfg_add(f, FW_CFG_INITRD_DATA, info.data, info.len) &&
              linuxboot_add_rom(f, "multiboot_dma.bin", multiboot_rom, multiboot_rom_size);

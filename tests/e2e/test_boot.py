@@ -2,7 +2,7 @@
 import os
 import subprocess
 
-from pc import PC, ROOT, Failure, guest, scratch
+from pc import PC, ROOT, Failure, Skip, guest, scratch
 
 
 def boot_disk(name, size):
@@ -37,6 +37,25 @@ def test_bios_services_from_a_hard_disk(emulator):
     path = boot_disk("boot.hd", 4 << 20)
     bios_services(emulator, "-drive", f"file={path},format=raw", "-boot", "c")
     check_written(path)
+
+
+def multiboot(emulator, load, size):
+    path = scratch(f"multiboot-{load:x}.bin")
+    subprocess.run(["nasm", "-f", "bin", f"-DLOAD={load}", f"-DSIZE={size}", "-o", path,
+                    os.path.join(ROOT, "tests/e2e/multiboot.asm")], check=True)
+    with PC(emulator, "-m", "64", "-kernel", path, "-append", "zone one2") as pc:
+        if pc.expect(r"MULTIBOOT: (.*?)[\r\n]", seconds=20)[1] != "PASS":
+            raise Failure(pc.serial_text)
+
+
+def test_multiboot_kernel_in_low_memory(emulator):
+    multiboot(emulator, 0x8000, 0xe00)
+
+
+def test_multiboot_kernel_over_the_bios_stack_and_data(emulator):
+    if emulator == "qemu":
+        raise Skip("QEMU keeps its information block at 0x9000")
+    multiboot(emulator, 0, 0x40000)
 
 
 def check_written(path):

@@ -204,7 +204,9 @@ static void a_multiboot_image_with_addresses_loads_with_modules(void)
     CHECK_EQ(item32(FW_CFG_KERNEL_DATA, 0x3000), 0x55444f4d); /* "MODU" */
     CHECK_EQ(item32(FW_CFG_KERNEL_DATA, 0x4000), 0x55444f4d);
     uint32_t info = item32(FW_CFG_INITRD_ADDR, 0);
-    CHECK_EQ(info, 0x9500);
+    uint32_t info_size = item32(FW_CFG_INITRD_SIZE, 0);
+    CHECK_EQ(info & 15, 0);
+    CHECK_EQ(info + info_size, 0x98000);
     CHECK_EQ(item32(FW_CFG_INITRD_DATA, 0), 0x24f);
     CHECK_EQ(item32(FW_CFG_INITRD_DATA, 20), 2);
     uint32_t list = item32(FW_CFG_INITRD_DATA, 24) - info;
@@ -215,27 +217,46 @@ static void a_multiboot_image_with_addresses_loads_with_modules(void)
     unload();
 }
 
-/* The information structure goes behind an image that lies in its place, with room for the map. */
-static void a_multiboot_image_in_low_memory_has_its_information_behind(void)
+/* 4 KB from @base on, BSS until @end, one module. */
+static bool load_multiboot_at(uint32_t base, uint32_t end)
 {
     size_t n = make_multiboot(0x10003);
-    put32(image + 16 + 12, 0x8010);
-    put32(image + 16 + 16, 0x8000);
-    put32(image + 16 + 20, 0x9000);
-    put32(image + 16 + 24, 0xdabc);
-    put32(image + 16 + 28, 0x8040);
-    CHECK(load(n, "arg", NULL));
-    CHECK_STR(err.msg, "");
-    CHECK_EQ(item32(FW_CFG_KERNEL_ADDR, 0), 0x8000);
-    CHECK_EQ(item32(FW_CFG_INITRD_ADDR, 0), 0xdac0 + 0x500);
-    CHECK_EQ(item32(FW_CFG_INITRD_DATA, 16), 0xdac0 + 0x500 + 116); /* command line */
+    static const uint32_t addresses[] = { 0x10, 0, 0x1000, 0x3000, 0x40 };
+    for (int i = 0; i < 5; i++)
+        put32(image + 28 + 4 * i, base + addresses[i]);
+    put32(image + 40, end);
+    return load(n, "arg", initrd);
+}
+
+static void a_multiboot_image_may_lie_anywhere_in_low_memory(void)
+{
+    static const struct {
+        uint32_t base, end;
+    } places[] = { { 0, 0x2000 },         { 0x8000, 0xb000 },   { 0x8000, 0x90000 },
+                   { 0x9000, 0x97000 },   { 0x90000, 0x9f000 }, { 0x20000, 0x300000 },
+                   { 0x100000, 0x300000 } };
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        uint32_t base = places[i].base;
+        bool ok = load_multiboot_at(base, places[i].end);
+        CHECK_STR(err.msg, "");
+        CHECK(ok);
+        CHECK_EQ(item32(FW_CFG_KERNEL_ADDR, 0), base);
+        uint32_t info = item32(FW_CFG_INITRD_ADDR, 0), size = item32(FW_CFG_INITRD_SIZE, 0);
+        CHECK(info >= 0x1000 && info + size <= 0x98000 && size > 0x1000);
+        CHECK(info + size <= base || info >= base + item32(FW_CFG_KERNEL_SIZE, 0));
+        uint32_t cmdline = item32(FW_CFG_INITRD_DATA, 16) - info;
+        uint32_t module = item32(FW_CFG_INITRD_DATA, 24) - info;
+        uint32_t string = item32(FW_CFG_INITRD_DATA, module + 8) - info;
+        CHECK_EQ(item32(FW_CFG_INITRD_DATA, cmdline), 0x706d742f); /* "/tmp" */
+        CHECK_EQ(item32(FW_CFG_INITRD_DATA, string), 0x706d742f);
+        unload();
+    }
+    CHECK(!load_multiboot_at(0xc0000, 0xd0000));
+    CHECK(strstr(err.msg, "it loads to 0xc0000, where there is no RAM"));
     unload();
-    put32(image + 16 + 24, 0xffff);
-    refused(n, NULL, NULL, "it loads to 0x8000, where its command line and modules go");
-    put32(image + 16 + 12, 0x7010);
-    put32(image + 16 + 16, 0x7000);
-    put32(image + 16 + 20, 0x8000);
-    refused(n, NULL, NULL, "it loads to 0x7000, where the BIOS keeps its data");
+    CHECK(!load_multiboot_at(0x1000, 0x98000));
+    CHECK(strstr(err.msg, "it loads to 0x1000-0x98006, which leaves no room below 640 KB"));
+    unload();
 }
 
 static void a_multiboot_elf_loads_by_its_segments(void)
@@ -332,7 +353,7 @@ int main(void)
     RUN(bad_kernels_get_a_clear_message);
     RUN(an_initrd_that_does_not_fit_is_refused);
     RUN(a_multiboot_image_with_addresses_loads_with_modules);
-    RUN(a_multiboot_image_in_low_memory_has_its_information_behind);
+    RUN(a_multiboot_image_may_lie_anywhere_in_low_memory);
     RUN(a_multiboot_elf_loads_by_its_segments);
     RUN(bad_multiboot_headers_are_refused);
     RUN(garbage_is_survived);
