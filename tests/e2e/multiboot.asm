@@ -1,5 +1,4 @@
-; A multiboot kernel that loads to LOAD, in low memory, and is spread over SIZE bytes: checks what the loader hands over
-; and says so over the serial line. QEMU keeps its information at 0x9000, so for it SIZE is small.
+; A multiboot kernel of SIZE bytes that loads to LOAD: checks what the loader hands over and says so over the serial line.
 
 %ifndef LOAD
 %define LOAD 0x8000

@@ -48,13 +48,15 @@ def multiboot(emulator, load, size):
             raise Failure(pc.serial_text)
 
 
-def test_multiboot_kernel_in_low_memory(emulator):
-    multiboot(emulator, 0x8000, 0xe00)
+def test_multiboot_kernel_at_64_kb_and_more(emulator):
+    multiboot(emulator, 0x10000, 0x40000)
+    multiboot(emulator, 0x100000, 0x20000)
 
 
 def test_multiboot_kernel_over_the_bios_stack_and_data(emulator):
     if emulator == "qemu":
-        raise Skip("QEMU keeps its information block at 0x9000")
+        raise Skip("QEMU's information block is at 0x9000, whatever lies there")
+    multiboot(emulator, 0x8000, 0x1000)
     multiboot(emulator, 0, 0x40000)
 
 
