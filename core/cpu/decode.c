@@ -158,10 +158,13 @@ static uint8_t fetch_prefixes(struct cursor *s)
         if (s->short_of)
             return 0;
         switch (b) {
-        case 0x26: s->seg = SEG_ES; break;
-        case 0x2e: s->seg = SEG_CS; break;
-        case 0x36: s->seg = SEG_SS; break;
-        case 0x3e: s->seg = SEG_DS; break;
+        case 0x26:
+        case 0x2e:
+        case 0x36:
+        case 0x3e: /* in 64-bit mode these count as none: an FS or GS before them stays in force */
+            if (s->code_mode != MODE_CODE64)
+                s->seg = SEG_ES + ((b >> 3) & 3);
+            break;
         case 0x64: s->seg = SEG_FS; break;
         case 0x65: s->seg = SEG_GS; break;
         case 0x66: s->opsize = true; break;
@@ -302,7 +305,7 @@ static unsigned operand_size(const struct opcode *o, const struct cursor *s)
                   !(o->flags & OP_NO_OPSIZE);
     if (s->code_mode == MODE_CODE64) {
         if ((s->rex & 8) || (o->flags & OP_FORCE64))
-            return 3;
+            return o->flags & OP_MAX32 ? 2 : 3;
         if (opsize)
             return 1;
         return (o->flags & OP_DEF64) ? 3 : 2;
@@ -497,9 +500,9 @@ unsigned decode(struct insn *out, const uint8_t *bytes, unsigned avail, unsigned
     }
     i->len = (uint8_t)s.pos;
     if (s.lock) {
+        i->flags |= INSN_LOCK;
         if (!(o->flags & OP_LOCK) || !(i->flags & INSN_MEM))
             return invalid(i, &s);
-        i->flags |= INSN_LOCK;
     }
     if (rip_relative) {
         int64_t from_block = (int64_t)i->disp + block_off + s.pos;
@@ -510,7 +513,7 @@ unsigned decode(struct insn *out, const uint8_t *bytes, unsigned avail, unsigned
 
     /* Segment: in 64-bit mode only FS and GS have a base; the stack's SS is kept for #SS. */
     if ((i->flags & INSN_MEM) || has_operand(o, OPD_Xb, OPD_Xv)) {
-        if (s.seg >= 0 && (code_mode != MODE_CODE64 || s.seg >= SEG_FS))
+        if (s.seg >= 0)
             i->seg = (uint8_t)s.seg;
     }
 

@@ -312,13 +312,14 @@ OP(jcxz)
 /* OF is undefined for counts above 1, CF for counts above the operand size, and a count of 0 keeps
  * all: the flags are read as well as written. */
 #define FL_SHIFT FL(FLB_ALL, FLB_C | FLB_P | FLB_Z | FLB_S, FLB_A | FLB_O)
-#define JCC_ROW(nm, n, rd)                                                                         \
-    R1(#nm, 0x70 + n, OPS(OPD_Jb), FL(rd, 0, 0), OP_FORCE64 | OP_BRANCH | OP_END | NF, F1(nm),     \
+/* @nm is the handler, @cc the condition as mnemonics have it. */
+#define JCC_ROW(nm, cc, n, rd)                                                                     \
+    R1("j" #cc, 0x70 + n, OPS(OPD_Jb), FL(rd, 0, 0), OP_FORCE64 | OP_BRANCH | OP_END | NF, F1(nm), \
        H_##nm),                                                                                    \
-        R0(#nm, 0x80 + n, OPS(OPD_Jz), FL(rd, 0, 0), OP_FORCE64 | OP_BRANCH | OP_END | NF, F1(nm), \
-           H_##nm),                                                                                \
-        R0("set" #nm, 0x90 + n, OPS(OPD_Eb), FL(rd, 0, 0), B | OP_CC, F1(setcc), H_setcc),         \
-        ROW_("cmov" #nm, MAP_0F, 0x40 + n, PFX_ANY, R_ANY, R_ANY, MOD_ANY, OPS(OPD_Gv, OPD_Ev),    \
+        R0("j" #cc, 0x80 + n, OPS(OPD_Jz), FL(rd, 0, 0), OP_FORCE64 | OP_BRANCH | OP_END | NF,     \
+           F1(nm), H_##nm),                                                                        \
+        R0("set" #cc, 0x90 + n, OPS(OPD_Eb), FL(rd, 0, 0), B | OP_CC, F1(setcc), H_setcc),         \
+        ROW_("cmov" #cc, MAP_0F, 0x40 + n, PFX_ANY, R_ANY, R_ANY, MOD_ANY, OPS(OPD_Gv, OPD_Ev),    \
              FEAT_CMOV, FL(rd, 0, 0), RM8 | OP_CC | OP_READ_DST, FT(cmov), H_cmov_8R)
 #define Z_ROWS(M_) M_(0) M_(1) M_(2) M_(3) M_(4) M_(5) M_(6) M_(7)
 #define INC_ROW(n)                                                                                 \
@@ -338,7 +339,13 @@ OP(jcxz)
 #define MOVV_ROW(n)                                                                                \
     R1("mov", 0xb8 + n, OPS(OPD_Zv, OPD_Iv), FL_NONE, OP_SIZED, FT(mov_ZI), H_mov_ZI_8),
 #define BSWAP_ROW(n) R0("bswap", 0xc8 + n, OPS(OPD_Zv), FL_NONE, OP_READ_DST, F1(bswap), 0),
-#define NOP_ROW(n)   R0("nop", 0x18 + n, OPS(OPD_Ev), FL_NONE, 0, F1(nop), H_nop),
+#define HINT_ROW(nm, by, rg, opd)                                                                  \
+    ROW_(nm, MAP_0F, by, PFX_ANY, rg, R_ANY, MOD_MEM, OPS(opd), FEAT_NONE, FL_NONE, 0, F1(nop),    \
+         H_nop)
+#define CET_ROW(nm, rmc)                                                                           \
+    ROW_(nm, MAP_0F, 0x1e, PFX_F3, 7, rmc, MOD_REG, OPS(OPD_NONE), FEAT_NONE, FL_NONE, 0, F1(nop), \
+         H_nop)
+#define NOP_ROW(n) R0("nop", 0x18 + n, OPS(OPD_Ev), FL_NONE, 0, F1(nop), H_nop),
 
 static const struct opcode rows[] = {
     ALU_ROWS(add, 0x00, 0, FL_ADD, OP_LOCK, OP_READ_DST),
@@ -359,22 +366,22 @@ static const struct opcode rows[] = {
     R1("push", 0x6a, OPS(OPD_Ibs), FL_NONE, OP_DEF64, F1(push_I), H_push_I),
     R1("imul", 0x6b, OPS(OPD_Gv, OPD_Ev, OPD_Ibs),
        FL(0, FLB_C | FLB_O, FLB_S | FLB_Z | FLB_A | FLB_P), RM8, FT(imul_GEI), H_imul_GEI_8R),
-    JCC_ROW(jo, 0, FLB_O),
-    JCC_ROW(jno, 1, FLB_O),
-    JCC_ROW(jb, 2, FLB_C),
-    JCC_ROW(jnb, 3, FLB_C),
-    JCC_ROW(jz, 4, FLB_Z),
-    JCC_ROW(jnz, 5, FLB_Z),
-    JCC_ROW(jbe, 6, FLB_C | FLB_Z),
-    JCC_ROW(jnbe, 7, FLB_C | FLB_Z),
-    JCC_ROW(js, 8, FLB_S),
-    JCC_ROW(jns, 9, FLB_S),
-    JCC_ROW(jp, 10, FLB_P),
-    JCC_ROW(jnp, 11, FLB_P),
-    JCC_ROW(jl, 12, FLB_S | FLB_O),
-    JCC_ROW(jnl, 13, FLB_S | FLB_O),
-    JCC_ROW(jle, 14, FLB_S | FLB_O | FLB_Z),
-    JCC_ROW(jnle, 15, FLB_S | FLB_O | FLB_Z),
+    JCC_ROW(jo, o, 0, FLB_O),
+    JCC_ROW(jno, no, 1, FLB_O),
+    JCC_ROW(jb, b, 2, FLB_C),
+    JCC_ROW(jnb, ae, 3, FLB_C),
+    JCC_ROW(jz, e, 4, FLB_Z),
+    JCC_ROW(jnz, ne, 5, FLB_Z),
+    JCC_ROW(jbe, be, 6, FLB_C | FLB_Z),
+    JCC_ROW(jnbe, a, 7, FLB_C | FLB_Z),
+    JCC_ROW(js, s, 8, FLB_S),
+    JCC_ROW(jns, ns, 9, FLB_S),
+    JCC_ROW(jp, p, 10, FLB_P),
+    JCC_ROW(jnp, np, 11, FLB_P),
+    JCC_ROW(jl, l, 12, FLB_S | FLB_O),
+    JCC_ROW(jnl, ge, 13, FLB_S | FLB_O),
+    JCC_ROW(jle, le, 14, FLB_S | FLB_O | FLB_Z),
+    JCC_ROW(jnle, g, 15, FLB_S | FLB_O | FLB_Z),
     R1("test", 0x84, OPS(OPD_Eb, OPD_Gb), FL_LOGIC, B | RM8 | OP_READ_DST, FT(test_EG),
        H_test_EG_8R),
     R1("test", 0x85, OPS(OPD_Ev, OPD_Gv), FL_LOGIC, RM8 | OP_READ_DST, FT(test_EG), H_test_EG_8R),
@@ -446,9 +453,17 @@ static const struct opcode rows[] = {
         H_jmp_E_8R),
     R1x("push", 0xff, 6, OPS(OPD_Ev), FL_NONE, OP_DEF64, F1(push_E), 0),
 
-    /* 0F: hint NOPs (with PREFETCHh and the CET encodings), NOP r/m. */
-    Z_ROWS(NOP_ROW) ROW_("prefetchw", MAP_0F, 0x0d, PFX_ANY, R_ANY, R_ANY, MOD_MEM, OPS(OPD_Mb),
-                         FEAT_NONE, FL_NONE, 0, F1(nop), H_nop),
+    /* 0F: hints, then the NOPs that all their other encodings are. 0F 0D with a register is #UD, as
+     * on AMD. */
+    HINT_ROW("prefetchnta", 0x18, 0, OPD_Mb),
+    HINT_ROW("prefetcht0", 0x18, 1, OPD_Mb),
+    HINT_ROW("prefetcht1", 0x18, 2, OPD_Mb),
+    HINT_ROW("prefetcht2", 0x18, 3, OPD_Mb),
+    CET_ROW("endbr64", 2),
+    CET_ROW("endbr32", 3),
+    Z_ROWS(NOP_ROW) HINT_ROW("prefetchw", 0x0d, 1, OPD_Mb),
+    HINT_ROW("prefetchwt1", 0x0d, 2, OPD_Mb),
+    HINT_ROW("prefetch", 0x0d, R_ANY, OPD_Mb),
     R0("imul", 0xaf, OPS(OPD_Gv, OPD_Ev), FL(0, FLB_C | FLB_O, FLB_S | FLB_Z | FLB_A | FLB_P),
        RM8 | OP_READ_DST, FT(imul_GE), H_imul_GE_8R),
     R0("movzx", 0xb6, OPS(OPD_Gv, OPD_Eb), FL_NONE, RM8, FT(movzx8), H_movzx8_8R),

@@ -566,6 +566,11 @@ OP(maskmovq)
 
 #define BOTH(nm, by, fp) PQ_ROW(nm, MAP_0F, by, fp), VW_ROW(nm, MAP_0F, by, FEAT_SSE2)
 #define MMX(nm, by)      BOTH(nm, by, FEAT_MMX)
+/* Of 64 bits only the low half is read. */
+#define UNPACK_LOW(nm, by)                                                                         \
+    ROW_(#nm, MAP_0F, by, PFX_NP, R_ANY, R_ANY, MOD_ANY, OPS(OPD_Pq, OPD_Qd), FEAT_MMX, FL_NONE,   \
+         OP_READ_DST, F1(nm##_P), 0),                                                              \
+        VW_ROW(nm, MAP_0F, by, FEAT_SSE2)
 #define SHIFT(nm, by, grp, rg)                                                                     \
     MMX(nm, by),                                                                                   \
         ROW_(#nm, MAP_0F, grp, PFX_NP, rg, R_ANY, MOD_REG, OPS(OPD_Nq, OPD_Ib), FEAT_MMX, FL_NONE, \
@@ -577,9 +582,9 @@ OP(maskmovq)
 #define R_(nm, by, pfx, md, opnds, feat, h) RV(nm, MAP_0F, by, pfx, md, opnds, feat, h)
 
 static const struct opcode rows[] = {
-    MMX(punpcklbw, 0x60),
-    MMX(punpcklwd, 0x61),
-    MMX(punpckldq, 0x62),
+    UNPACK_LOW(punpcklbw, 0x60),
+    UNPACK_LOW(punpcklwd, 0x61),
+    UNPACK_LOW(punpckldq, 0x62),
     MMX(packsswb, 0x63),
     MMX(pcmpgtb, 0x64),
     MMX(pcmpgtw, 0x65),

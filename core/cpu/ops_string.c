@@ -235,9 +235,9 @@ OP(outs)
 
 static const struct opcode rows[] = {
     R1("ins", 0x6c, OPS(OPD_Yb, OPD_DX), FL_NONE, OP_BYTE | OP_REP | OP_END | NF, F1(ins), 0),
-    R1("ins", 0x6d, OPS(OPD_Yv, OPD_DX), FL_NONE, OP_REP | OP_END | NF, F1(ins), 0),
+    R1("ins", 0x6d, OPS(OPD_Yv, OPD_DX), FL_NONE, OP_MAX32 | OP_REP | OP_END | NF, F1(ins), 0),
     R1("outs", 0x6e, OPS(OPD_DX, OPD_Xb), FL_NONE, OP_BYTE | OP_REP | OP_END | NF, F1(outs), 0),
-    R1("outs", 0x6f, OPS(OPD_DX, OPD_Xv), FL_NONE, OP_REP | OP_END | NF, F1(outs), 0),
+    R1("outs", 0x6f, OPS(OPD_DX, OPD_Xv), FL_NONE, OP_MAX32 | OP_REP | OP_END | NF, F1(outs), 0),
     R1("movs", 0xa4, OPS(OPD_Yb, OPD_Xb), FL_NONE, OP_BYTE | OP_REP, F1(movs), 0),
     R1("movs", 0xa5, OPS(OPD_Yv, OPD_Xv), FL_NONE, OP_REP, F1(movs), 0),
     R1("cmps", 0xa6, OPS(OPD_Xb, OPD_Yb), FL_ADD, OP_BYTE | OP_REP, F1(cmps), 0),

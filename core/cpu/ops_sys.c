@@ -737,8 +737,8 @@ static const struct opcode rows[] = {
     SYS("invd", 0x08, PFX_ANY, ANY, ANY, MOD_ANY, 0, 0, OP_PRIV, x_wbinvd, OPD_NONE),
     SYS("wbinvd", 0x09, PFX_ANY, ANY, ANY, MOD_ANY, 0, 0, OP_PRIV, x_wbinvd, OPD_NONE),
     SYS("ud2", 0x0b, PFX_ANY, ANY, ANY, MOD_ANY, 0, 0, OP_END, op_ud, OPD_NONE),
-    SYS("ud1", 0xb9, PFX_ANY, ANY, ANY, MOD_ANY, 0, 0, OP_END, op_ud, OPD_Gv, OPD_Ev),
-    SYS("ud0", 0xff, PFX_ANY, ANY, ANY, MOD_ANY, 0, 0, OP_END, op_ud, OPD_Gv, OPD_Ev),
+    SYS("ud1", 0xb9, PFX_ANY, ANY, ANY, MOD_ANY, 0, 0, OP_END, op_ud, OPD_Gd, OPD_Ed),
+    SYS("ud0", 0xff, PFX_ANY, ANY, ANY, MOD_ANY, 0, 0, OP_END, op_ud, OPD_Gd, OPD_Ed),
 
     SYS("mov", 0x20, PFX_ANY, ANY, ANY, MOD_ANY, 0, 0, OP_PRIV | OP_FORCE64, x_mov_from_cr, OPD_Ry,
         OPD_Cy),
@@ -761,7 +761,7 @@ static const struct opcode rows[] = {
     SYS("rdgsbase", 0xae, PFX_F3, 1, ANY, MOD_REG, FEAT_FSGSBASE, 0, OP_ONLY64, x_rdgsbase, OPD_Ry),
     SYS("wrfsbase", 0xae, PFX_F3, 2, ANY, MOD_REG, FEAT_FSGSBASE, 0, OP_ONLY64, x_wrfsbase, OPD_Ry),
     SYS("wrgsbase", 0xae, PFX_F3, 3, ANY, MOD_REG, FEAT_FSGSBASE, 0, OP_ONLY64, x_wrgsbase, OPD_Ry),
-    SYS("rdpid", 0xc7, PFX_F3, 7, ANY, MOD_REG, FEAT_RDPID, 0, 0, x_rdpid, OPD_Ry),
+    SYS("rdpid", 0xc7, PFX_F3, 7, ANY, MOD_REG, FEAT_RDPID, 0, OP_FORCE64, x_rdpid, OPD_Ry),
 
     { .name = "invpcid",
       .map = MAP_0F38,
@@ -772,7 +772,7 @@ static const struct opcode rows[] = {
       .mod = MOD_MEM,
       .operands = { OPD_Gy, OPD_Mx },
       .feature = FEAT_INVPCID,
-      .flags = OP_PRIV | OP_NOFUZZ | OP_END,
+      .flags = OP_PRIV | OP_NOFUZZ | OP_END | OP_FORCE64,
       .fn = x_invpcid },
     { .name = "hlt",
       .map = MAP_1B,
