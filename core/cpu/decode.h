@@ -164,7 +164,7 @@ enum opcode_flags {
     OP_OPSIZE66 = 1 << 20,  /* the mandatory 66 is the operand size too (MOVBE) */
     OP_NO_REX_B = 1 << 21,  /* only without REX.B (PAUSE) */
     OP_CC = 1 << 19,        /* insn.cc holds the condition instead of ModRM */
-    OP_MAX32 = 1 << 21,     /* 32 bits with REX.W (port I/O) */
+    OP_MAX32 = 1 << 22,     /* 32 bits with REX.W (port I/O) */
     OP_NO_OPSIZE = 1 << 18, /* operand size 32 whatever 66 says (Gd,Ed forms) */
 };
 

@@ -333,6 +333,8 @@ static const char *explain(const struct insn *i, const struct opcode *o, bool ou
                  : "MPX's NOPs with forms that are bad there";
     if (!ours_valid || !z)
         return NULL;
+    if (z->mnemonic == ZYDIS_MNEMONIC_PAUSE && (z->raw.rex.B))
+        return "PAUSE with REX.B is XCHG: tried on AMD's";
     if (z->mnemonic == ZYDIS_MNEMONIC_TZCNT || z->mnemonic == ZYDIS_MNEMONIC_LZCNT)
         return "BSF and BSR without BMI1 and LZCNT";
     static const struct {
