@@ -786,7 +786,7 @@ int main(int argc, char **argv)
         struct host_state h, e;
         current_number = n;
         if (n % 65536 == 0)
-            alarm(20);
+            alarm(300);
         const struct opcode *o = usable[mode][below((unsigned)count[mode])];
         make_case(&current, o, mode);
         const char *what = run_case(&current, &h, &e);
