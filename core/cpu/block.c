@@ -8,6 +8,7 @@
  */
 #include "cpu/block.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -181,13 +182,19 @@ void mem_note_write(struct mem_region *r, uint64_t offset, size_t len)
 
 /* ---- making ---- */
 
+/* As QEMU has it: linear address, bytes, text. Branch targets are offsets in CS. */
 static void log_block(const struct cpu *c, const struct block *b, const uint8_t *bytes)
 {
+    log_mask(LOG_IN_ASM, "----------------");
+    log_mask(LOG_IN_ASM, "IN:");
     for (unsigned k = 0; k < b->count; k++) {
-        char text[96];
         const struct insn *i = &b->insns[k];
+        uint64_t la = (c->seg_base[SEG_CS] + c->rip + i->off) & c->la_mask;
+        char text[128], hex[3 * FETCH_MAX + 1] = "";
+        for (unsigned n = 0; n < i->len && n < FETCH_MAX; n++)
+            snprintf(hex + 3 * n, 4, "%02x ", bytes[i->off + n]);
         disasm(text, sizeof text, bytes + i->off, i->len, b->mode, c->rip + i->off);
-        log_mask(LOG_IN_ASM, "0x%016llx:  %s", (unsigned long long)(c->rip + i->off), text);
+        log_mask(LOG_IN_ASM, "0x%08llx:  %-24s %s", (unsigned long long)la, hex, text);
     }
 }
 
