@@ -804,6 +804,28 @@ int main(int argc, char **argv)
                 break;
         }
     }
+    static const struct {
+        const char *name;
+        const struct opcode_table *table;
+    } groups[] = {
+        { "integer: arithmetic, moves, stack", &opcodes_int },
+        { "integer: multiply, rotate, bits, BCD", &opcodes_arith },
+        { "string", &opcodes_string },
+        { "flags and fences", &opcodes_flow },
+        { "x87", &opcodes_x87 },
+        { "MMX, SSE, SSE2, SSE3 integer and moves", &opcodes_sse },
+        { "SSSE3, SSE4.1, SSE4.2", &opcodes_sse4 },
+        { "SSE floating point", &opcodes_ssefp },
+        { "FXRSTOR, MXCSR", &opcodes_fxsave },
+    };
+    for (size_t g = 0; verbose && g < sizeof groups / sizeof groups[0]; g++) {
+        const struct opcode *first = groups[g].table->rows, *end = first + groups[g].table->count;
+        unsigned long long n = 0;
+        for (size_t k = 0; k < opcode_row_count; k++)
+            if (opcode_rows[k] >= first && opcode_rows[k] < end)
+                n += per_row[k];
+        printf("%-40s %10llu\n", groups[g].name, n);
+    }
     for (size_t k = 0; verbose && k < opcode_row_count; k++)
         if (per_row[k])
             printf("%-12s map %d byte %02x /%d: %llu\n", opcode_rows[k]->name, opcode_rows[k]->map,
