@@ -90,7 +90,7 @@ static void make_string(uint8_t *b, unsigned mode)
         uint8_t p = o->prefix == PFX_66F2 ? 0xf2 : mandatory[o->prefix];
         if (p && below(8))
             b[n++] = p;
-        if (mode == MODE_CODE64 && below(2))
+        if (mode == MODE_CODE64 && n < LONGEST && below(2))
             b[n++] = (uint8_t)(0x40 | below(16));
         uint8_t opcode[5];
         unsigned len = put_opcode(opcode, 0, o);
@@ -315,6 +315,7 @@ static const char *explain(const struct insn *i, const struct opcode *o, bool ou
         ZYDIS_ISA_SET_TDX,
         ZYDIS_ISA_SET_TSX_LDTRK,
         ZYDIS_ISA_SET_SGX_ENCLV,
+        ZYDIS_ISA_SET_VMFUNC,
     };
     if (!ours_valid && z) {
         if (z->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
