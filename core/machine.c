@@ -331,6 +331,26 @@ void machine_request_reset(struct machine *m, enum shutdown_cause cause)
     host_wake();
 }
 
+/* Real chipsets always pulse INIT#, and the BIOS then decides by CMOS byte 0Fh whether to start
+ * anew. A reboot must be known as such here (-no-reboot, the RESET event) and finds all devices
+ * reset, as in QEMU; so the board looks at that byte beforehand. */
+void machine_request_soft_reset(struct machine *m)
+{
+    if (!m->resumes || !m->resumes(m->resumes_opaque)) {
+        machine_request_reset(m, SHUTDOWN_GUEST_RESET);
+        return;
+    }
+    log_mask(LOG_CPU_RESET, "soft reset: INIT#");
+    for (int i = 0; i < m->cpu_count; i++)
+        cpu_raise_intr(m->cpus[i], CPU_INTR_INIT);
+}
+
+void machine_set_resume_test(struct machine *m, bool (*fn)(void *opaque), void *opaque)
+{
+    m->resumes = fn;
+    m->resumes_opaque = opaque;
+}
+
 void machine_request_shutdown(struct machine *m, enum shutdown_cause cause, int status)
 {
     if (m->shutdown_requested && m->requested_cause == SHUTDOWN_DEBUG_EXIT)
@@ -518,8 +538,11 @@ int64_t machine_run_slice(struct machine *m, int64_t max_ns)
             run_cpu(m, c, left);
         if (c->triple_fault) {
             c->triple_fault = false;
-            log_mask(LOG_CPU_RESET, "triple fault: the chipset resets the machine");
-            machine_request_reset(m, SHUTDOWN_GUEST_RESET);
+            log_mask(LOG_CPU_RESET, "triple fault: shutdown, on which the chipset resets");
+            c->halted = true;
+            c->in_smm = false; /* would hold back INIT# */
+            machine_request_soft_reset(m);
+            continue;
         }
         if (!c->halted || m->deferred || m->shutdown_requested || m->reset_requested ||
             m->powerdown_requested)

@@ -89,6 +89,8 @@ struct machine {
     struct deferred *deferred, **deferred_end;
     void (*powerdown)(void *opaque);
     void *powerdown_opaque;
+    bool (*resumes)(void *opaque);
+    void *resumes_opaque;
     bool shutdown_requested, powerdown_requested;
     enum shutdown_cause requested_cause, reset_cause;
     int requested_status;
@@ -104,6 +106,11 @@ void machine_start(struct machine *m); /* cont */
 void machine_stop(struct machine *m);
 void machine_reset(struct machine *m); /* now; from the loop only */
 void machine_request_reset(struct machine *m, enum shutdown_cause cause);
+/* The chipset's soft resets (port 92h, keyboard controller, 0xcf9, shutdown of the processor): INIT# where the guest means
+ * to go on afterwards (see machine_set_resume_test), a reset otherwise. */
+void machine_request_soft_reset(struct machine *m);
+/* Registered by the board: whether the firmware will return to the guest after INIT#. */
+void machine_set_resume_test(struct machine *m, bool (*fn)(void *opaque), void *opaque);
 /* Honours -no-shutdown (pauses instead), except for quit. */
 void machine_request_shutdown(struct machine *m, enum shutdown_cause cause, int status);
 void machine_request_powerdown(struct machine *m); /* ACPI power button */

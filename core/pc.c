@@ -154,6 +154,15 @@ static void set_a20(void *opaque, int source, int level)
     cpu_set_a20(pc->dev.machine->cpus[0], pc->a20[A20_KEYBOARD] || pc->a20[A20_PORT92]);
 }
 
+/* The shutdown codes in CMOS after which a BIOS jumps through 40:67 instead of starting anew: 5
+ * and 0xa, or comes back from a block move, 9. */
+static bool resumes_after_init(void *opaque)
+{
+    const struct pc *pc = opaque;
+    uint8_t code = mc146818rtc_get_cmos(pc->rtc, CMOS_SHUTDOWN);
+    return code == 0x05 || code == 0x09 || code == 0x0a;
+}
+
 /* ---- the devices ---- */
 
 static bool add_isa_devices(struct pc *pc, struct error *err)
@@ -171,6 +180,8 @@ static bool add_isa_devices(struct pc *pc, struct error *err)
     }
     pc->rtc = mc146818rtc_new(m, rtc, err);
     pc->dma = i8257_new(m, err);
+    if (pc->rtc)
+        machine_set_resume_test(m, resumes_after_init, pc);
     return pc->rtc && pc->dma && i8254_new(m, pit, err) &&
            i8042_new(m, &m->isa_irq[1], &m->isa_irq[12], &a20_keyboard, err) &&
            port92_new(m, a20_port92, err) && (m->opt->no_acpi || acpi_pm_new(m, true, err));

@@ -13,7 +13,7 @@
  * swallowed and sets bit 7 of the next code.
  *
  * Sources: IBM PS/2 Hardware Interface Technical Reference, "Keyboard and Auxiliary Device
- * Controller"; Intel 8242 data sheet. The output port's bit 0 low resets the machine, bit 1 is A20.
+ * Controller"; Intel 8242 data sheet. The output port's bit 0 low is a soft reset, bit 1 is A20.
  */
 #include "hw/i8042.h"
 
@@ -177,7 +177,7 @@ static void write_output_port(struct i8042 *s, uint8_t value)
     s->out_port = value;
     irq_set(&s->a20, (value & OUT_A20) != 0);
     if (!(value & OUT_NO_RESET))
-        machine_request_reset(s->dev.machine, SHUTDOWN_GUEST_RESET);
+        machine_request_soft_reset(s->dev.machine);
 }
 
 static void write_command_byte(struct i8042 *s, uint8_t value)
@@ -274,7 +274,7 @@ static void run_command(struct i8042 *s, uint8_t cmd)
         else if (cmd < CMD_PULSE)
             log_mask(LOG_GUEST_ERRORS, "i8042: unknown command 0x%02x", cmd);
         else if (!(cmd & OUT_NO_RESET)) /* a pulse on the lines whose bit is 0 */
-            machine_request_reset(s->dev.machine, SHUTDOWN_GUEST_RESET);
+            machine_request_soft_reset(s->dev.machine);
     }
 }
 

@@ -1,6 +1,6 @@
 /*
- * System control port A, PS/2 style. Bit 0: a change from 0 to 1 resets the CPU (here, as on most
- * chipsets, the machine); bit 1: address line 20 passes. The rest is storage.
+ * System control port A, PS/2 style. Bit 0: a change from 0 to 1 is a soft reset, over which the
+ * bit stays; bit 1: address line 20 passes. The rest is storage.
  */
 #include "hw/port92.h"
 
@@ -33,7 +33,7 @@ static void port92_write(void *opaque, uint64_t offset, uint64_t value, unsigned
     s->value = (uint8_t)value;
     irq_set(&s->a20, s->value >> 1 & 1);
     if ((value & 1) && !(old & 1))
-        machine_request_reset(s->dev.machine, SHUTDOWN_GUEST_RESET);
+        machine_request_soft_reset(s->dev.machine);
 }
 
 static const struct mem_ops port92_ops = { port92_read, port92_write, 1, 1 };

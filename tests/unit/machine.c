@@ -225,6 +225,39 @@ static void a_triple_fault_resets_or_ends(void)
     end();
 }
 
+static void soft_resets_are_init_where_the_guest_wants_to_go_on(void)
+{
+    static const struct {
+        const char *code;
+        size_t len;
+        bool hard;
+    } cases[] = {
+#define CASE(code, hard) { code, sizeof code - 1, hard }
+        CASE("\xb0\x01\xe6\x92\xf4\xeb\xfd", false),         /* port 92h */
+        CASE("\xb0\xfe\xe6\x64\xf4\xeb\xfd", false),         /* keyboard controller */
+        CASE("\xba\xf9\x0c\xb0\x04\xee\xf4\xeb\xfd", false), /* 0xcf9 */
+        CASE("\xba\xf9\x0c\xb0\x06\xee\xf4\xeb\xfd", true),  CASE(UD_TRIPLE, false),
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        static const uint8_t codes[] = { 0x05, 0x09, 0x0a, 0x00, 0x04 };
+        for (size_t k = 0; k < sizeof codes; k++) {
+            CHECK(begin(cases[i].code, cases[i].len, -1));
+            mem_write(&m->io, 0x70, 0x0f, 1);
+            mem_write(&m->io, 0x71, codes[k], 1);
+            mem_write(&m->io, 0x70, 0x0d, 1);
+            m->cpus[0]->st[0].frac = 77; /* INIT# leaves the x87 alone */
+            m->cpus[0]->seg[SEG_DS].sel = 77;
+            machine_start(m);
+            machine_run_slice(m, 2 * MS);
+            bool reset = event_count >= 2 && events[1] == EVENT_RESET;
+            CHECK_EQ(reset, cases[i].hard || codes[k] == 0 || codes[k] == 4);
+            CHECK_EQ(m->cpus[0]->st[0].frac, reset ? 0 : 77);
+            CHECK_EQ(m->cpus[0]->seg[SEG_DS].sel, 0);
+            end();
+        }
+    }
+}
+
 static int order[8];
 static unsigned order_count;
 
@@ -288,6 +321,7 @@ int main(void)
     RUN(requests_become_events_and_states);
     RUN(no_shutdown_pauses_and_a_reset_goes_back_to_prelaunch);
     RUN(a_triple_fault_resets_or_ends);
+    RUN(soft_resets_are_init_where_the_guest_wants_to_go_on);
     RUN(deferred_work_runs_in_order_even_while_stopped);
     RUN(memory_is_laid_out_as_qemu_does_it);
     RUN(files_are_looked_for_where_firmware_is);

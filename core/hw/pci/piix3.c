@@ -6,8 +6,8 @@
  * (line 0 to pin 2, as the MADT's override says); PCI interrupts have no IOAPIC pins of their own
  * on this board.
  *
- * 0xcf9: bit 1 is the kind of reset, a write with bit 2 set resets. 0xf0: clears the coprocessor's
- * IRQ 13.
+ * 0xcf9: a write with bit 2 set resets, hard if bit 1 is set too, softly otherwise. 0xf0: clears
+ * the coprocessor's IRQ 13.
  */
 #include "hw/pci/piix3.h"
 
@@ -106,8 +106,10 @@ static void reset_write(void *opaque, uint64_t offset, uint64_t value, unsigned 
 {
     struct piix3 *s = opaque;
     s->reset_control = (uint8_t)value & 2;
-    if (value & 4)
+    if ((value & 6) == 6)
         machine_request_reset(s->pci.dev.machine, SHUTDOWN_GUEST_RESET);
+    else if (value & 4)
+        machine_request_soft_reset(s->pci.dev.machine);
 }
 
 static void ferr_raise(void *opaque)
