@@ -138,6 +138,8 @@ void machine_free(struct machine *m)
         struct drive *d = m->drives;
         m->drives = d->next;
         blk_close(d->blk);
+        free(d->name);
+        free(d->file);
         free(d);
     }
     while (m->deferred) {
@@ -289,20 +291,20 @@ void machine_start(struct machine *m)
     host_wake();
 }
 
-static void stop_in(struct machine *m, enum run_state state)
+static void stop_in(struct machine *m, enum run_state state, bool event)
 {
     bool was_running = m->state == RUN_STATE_RUNNING;
     clock_stop(&m->clock);
     m->state = state;
     kick_cpus(m);
-    if (was_running)
+    if (was_running && event)
         tell(m, EVENT_STOP, SHUTDOWN_NONE);
 }
 
 void machine_stop(struct machine *m)
 {
     if (m->state == RUN_STATE_RUNNING)
-        stop_in(m, RUN_STATE_PAUSED);
+        stop_in(m, RUN_STATE_PAUSED, true);
 }
 
 void machine_reset(struct machine *m)
@@ -390,10 +392,10 @@ static void handle_requests(struct machine *m)
         m->shutdown_cause = cause;
         tell(m, EVENT_SHUTDOWN, cause);
         if (m->opt->no_shutdown && !always_quits(cause)) {
-            stop_in(m, RUN_STATE_SHUTDOWN);
+            stop_in(m, RUN_STATE_SHUTDOWN, true);
         } else {
             m->exit_status = m->requested_status;
-            stop_in(m, RUN_STATE_SHUTDOWN);
+            stop_in(m, RUN_STATE_SHUTDOWN, false);
             m->quit = true;
             return;
         }

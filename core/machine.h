@@ -23,6 +23,7 @@ struct input;
 struct chardev;
 struct monitor;
 struct fw_cfg;
+struct pc;
 struct i8259;
 struct ioapic;
 
@@ -50,7 +51,10 @@ struct machine_listener {
 struct blk;
 struct drive {
     const struct drive_option *opt;
-    struct blk *blk;
+    struct blk *blk; /* NULL: no medium */
+    char *name;      /* its id, or what QEMU calls it: "ide1-cd0", "floppy0" */
+    char *file;      /* the medium's; NULL: none */
+    int unit;        /* at its controller */
     bool used;
     struct drive *next;
 };
@@ -73,6 +77,7 @@ struct machine {
     struct i8259 *pic;
     struct ioapic *ioapic;
     struct fw_cfg *fw_cfg;
+    struct pc *board;
     struct display *display;
     struct input *input;
     struct chardev *chardevs; /* all, see char/char.h */
@@ -106,8 +111,9 @@ void machine_start(struct machine *m); /* cont */
 void machine_stop(struct machine *m);
 void machine_reset(struct machine *m); /* now; from the loop only */
 void machine_request_reset(struct machine *m, enum shutdown_cause cause);
-/* The chipset's soft resets (port 92h, keyboard controller, 0xcf9, shutdown of the processor): INIT# where the guest means
- * to go on afterwards (see machine_set_resume_test), a reset otherwise. */
+/* The chipset's soft resets (port 92h, keyboard controller, 0xcf9, shutdown of the processor):
+ * INIT# where the guest means to go on afterwards (see machine_set_resume_test), a reset otherwise.
+ */
 void machine_request_soft_reset(struct machine *m);
 /* Registered by the board: whether the firmware will return to the guest after INIT#. */
 void machine_set_resume_test(struct machine *m, bool (*fn)(void *opaque), void *opaque);
@@ -133,6 +139,12 @@ uint8_t *machine_load_file(struct machine *m, const char *name, size_t *size, st
  * then. */
 struct drive *machine_find_drive(struct machine *m, const char *id);
 struct drive *machine_add_drive(struct machine *m, const struct drive_option *opt, struct blk *blk);
+
+/* pc_drives.c: takes the medium out of the CD or floppy drive of this name and, unless @file is
+ * NULL, puts that image in. @mode: "retain" (as the -drive said), "read-only" or "read-write".
+ * @force: also if the guest locked the tray. */
+bool machine_change_medium(struct machine *m, const char *drive, const char *file,
+                           const char *format, const char *mode, bool force, struct error *err);
 
 /* pc.c: makes all on-board devices and those of -device. */
 bool pc_build(struct machine *m, struct error *err);

@@ -14,13 +14,31 @@
 #include "ui/window.h"
 
 /* One line whatever the arguments contained. */
-static int fail(const struct error *err)
+static void report(const struct error *err)
 {
     fputs("slipway: ", stderr);
     for (const char *s = err->msg; *s; s++)
         fputc((unsigned char)*s < 32 || *s == 127 ? '?' : *s, stderr);
     fputc('\n', stderr);
+}
+
+static int fail(const struct error *err)
+{
+    report(err);
     return 1;
+}
+
+/* A window that nobody asked for and that can't be (a machine without a screen) is no reason not to
+ * run: the serial line, monitors and QMP are there. */
+static bool open_display(struct machine *m, struct error *err)
+{
+    if (strcmp(m->opt->display, "sdl") || window_open(m, err))
+        return true;
+    if (!m->opt->display_default)
+        return false;
+    error_prepend(err, "warning: no window (-display none says that it isn't wanted)");
+    report(err);
+    return true;
 }
 
 int main(int argc, char **argv)
@@ -35,8 +53,7 @@ int main(int argc, char **argv)
     struct machine *m = machine_new(&opt, &err);
     if (!m)
         return fail(&err);
-    bool sdl = !strcmp(opt.display, "sdl");
-    if (!monitor_open_all(m, &err) || (sdl && !window_open(m, &err))) {
+    if (!monitor_open_all(m, &err) || !open_display(m, &err)) {
         machine_free(m);
         return fail(&err);
     }

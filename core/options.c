@@ -53,7 +53,8 @@ static const struct option_def table[] = {
          "the machine: 'pc' (i440FX and PIIX3)\naccel=interp: how guest code runs\n"
          "hpet=on|off, acpi=on|off, graphics=on|off"),
     CALL("M", "pc", option_machine, NULL),
-    STRING("cpu", "NAME[,+f][,-f]", cpu, "the CPU model, with features added and removed"),
+    CALL("cpu", "NAME[,+f][,-f]", option_cpu,
+         "the CPU model, with features added and removed; '-cpu help' lists both"),
     CALL("accel", "NAME", option_accel, "how guest code runs: interp"),
     CALL("smp", "[cpus=]n", option_smp, "number of CPUs: 1"),
     CALL("m", "[size=]n[K|M|G]", option_memory,
@@ -89,7 +90,9 @@ static const struct option_def table[] = {
     CALL("snapshot", NULL, option_snapshot, "write to memory instead of the disk images"),
 
     SECTION("Display options"),
-    CALL("display", "sdl|none", option_display, "show the screen in a window, or nowhere"),
+    CALL("display", "sdl|none", option_display,
+         "show the screen in a window, or nowhere; without this option a\nmissing X or Wayland "
+         "display is a warning, not an error"),
     CALL("nographic", NULL, option_nographic,
          "no window; serial port and monitor share the terminal (Ctrl-A h for help)"),
     CALL("vga", "std|none", option_vga, "the graphics card"),

@@ -57,6 +57,7 @@ struct machine_options {
     bool boot_menu, boot_strict;
     int boot_reboot_timeout; /* ms; -1: never */
     char *vga;               /* std, none */
+    bool display_default;    /* nobody asked for this display */
     char *display;           /* sdl, none */
     bool nographic;
     char *rtc_base;  /* utc, localtime, or a date (2006-06-17 or 2006-06-17T16:01:21) */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu/cpuid.h"
 #include "hw/device.h"
 #include "log.h"
 
@@ -151,6 +152,17 @@ bool option_accel(struct option_parser *p, const char *opt, const char *arg, str
     free(first);
     keyval_free(list);
     return ok;
+}
+
+bool option_cpu(struct option_parser *p, const char *opt, const char *arg, struct error *err)
+{
+    if (!strcmp(arg, "help") || !strcmp(arg, "?")) {
+        cpu_model_print_help();
+        p->exit_now = true;
+        return true;
+    }
+    option_set_string(&p->o->cpu, arg);
+    return true;
 }
 
 bool option_machine(struct option_parser *p, const char *opt, const char *arg, struct error *err)
@@ -763,6 +775,7 @@ bool options_finish(struct option_parser *p, struct error *err)
     }
     if (!o->display)
         option_set_string(&o->display, o->nodefaults ? "none" : "sdl");
+    o->display_default = !p->display_given;
     if (!o->vga)
         option_set_string(&o->vga, o->nodefaults ? "none" : "std");
     if (p->log_file && !log_set_file(p->log_file, err))

@@ -204,6 +204,7 @@ bool pc_build(struct machine *m, struct error *err)
     struct pc *pc = (struct pc *)device_new(m, &pc_class);
     if (!pc || !device_realize(&pc->dev, err))
         return error_set(err, "out of memory");
+    m->board = pc;
     m->fw_cfg = fw_cfg_new(m);
     if (!m->fw_cfg)
         return error_set(err, "out of memory");

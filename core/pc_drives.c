@@ -8,6 +8,8 @@
  * otherwise.
  */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "block/block.h"
 #include "hw/fdc.h"
@@ -20,9 +22,9 @@
 #include "pc.h"
 
 /* What QEMU calls a drive that has no id: ide0-hd1, ide1-cd0, floppy0. */
-static const char *label(const struct drive_option *o, char *buf, size_t len)
+static const char *label(const struct drive_option *o, int n, char *buf, size_t len)
 {
-    int n = o->index < 0 ? 0 : o->index;
+    n = n < 0 ? 0 : n;
     if (o->id)
         return o->id;
     switch (o->iface) {
@@ -34,13 +36,22 @@ static const char *label(const struct drive_option *o, char *buf, size_t len)
     return buf;
 }
 
+static bool name_drive(struct drive *d, int unit)
+{
+    char buf[32];
+    d->unit = unit;
+    free(d->name);
+    d->name = strdup(label(d->opt, unit, buf, sizeof buf));
+    return d->name != NULL;
+}
+
 static bool open_drives(struct machine *m, struct error *err)
 {
     for (const struct drive_option *o = m->opt->drives; o; o = o->next) {
         struct blk *blk = NULL;
         char name[32];
         if (o->file) {
-            struct blk_options b = { .id = label(o, name, sizeof name),
+            struct blk_options b = { .id = label(o, o->index, name, sizeof name),
                                      .file = o->file,
                                      .format = o->format,
                                      .readonly = o->readonly,
@@ -49,10 +60,13 @@ static bool open_drives(struct machine *m, struct error *err)
             if (!blk)
                 return false;
         }
-        if (!machine_add_drive(m, o, blk)) {
+        struct drive *d = machine_add_drive(m, o, blk);
+        if (!d)
             blk_close(blk);
+        if (d && blk)
+            d->file = strdup(o->file);
+        if (!d || !name_drive(d, o->index) || (blk && !d->file))
             return error_set(err, "out of memory");
-        }
     }
     return true;
 }
@@ -66,7 +80,8 @@ static bool place(struct machine *m, enum drive_if iface, const char *name, stru
         if (d->opt->iface == iface && d->opt->index >= 0) {
             if (d->opt->index >= units || unit[d->opt->index])
                 return error_set(err, "drive '%s': %s unit %d is taken or doesn't exist",
-                                 label(d->opt, buf, sizeof buf), name, d->opt->index);
+                                 label(d->opt, d->opt->index, buf, sizeof buf), name,
+                                 d->opt->index);
             unit[d->opt->index] = d;
         }
     for (struct drive *d = m->drives; d; d = d->next)
@@ -76,7 +91,7 @@ static bool place(struct machine *m, enum drive_if iface, const char *name, stru
                 n++;
             if (n == units)
                 return error_set(err, "drive '%s': all %d %s units are taken",
-                                 label(d->opt, buf, sizeof buf), units, name);
+                                 label(d->opt, d->opt->index, buf, sizeof buf), units, name);
             unit[n] = d;
         }
     return true;
@@ -96,6 +111,8 @@ static bool add_ide_drives(struct pc *pc, struct error *err)
         if (!piix_ide_attach(pc->ide, (unsigned)n, &u, err))
             return false;
         d->used = true;
+        if (!name_drive(d, n))
+            return error_set(err, "out of memory");
         if (d->opt->bootindex >= 0) {
             char path[64];
             snprintf(path, sizeof path, "/pci@i0cf8/ide@1,1/drive@%d/disk@%d", n / 2, n % 2);
@@ -105,6 +122,9 @@ static bool add_ide_drives(struct pc *pc, struct error *err)
     }
     return true;
 }
+
+/* Drive A, when nothing says anything about it. */
+static const struct drive_option default_floppy = { .iface = DRIVE_FLOPPY, .bootindex = -1 };
 
 static bool add_floppies(struct pc *pc, struct error *err)
 {
@@ -119,10 +139,12 @@ static bool add_floppies(struct pc *pc, struct error *err)
         struct drive *d = unit[n];
         if (!d && (n > 0 || m->opt->nodefaults))
             continue;
-        if (!fdc_attach(pc->fdc, (unsigned)n, d ? d->blk : NULL, err))
-            return false;
         if (!d)
-            continue;
+            d = machine_add_drive(m, &default_floppy, NULL);
+        if (!d || !name_drive(d, n))
+            return error_set(err, "out of memory");
+        if (!fdc_attach(pc->fdc, (unsigned)n, d->blk, err))
+            return false;
         d->used = true;
         if (d->opt->bootindex >= 0) {
             char path[64];
@@ -155,4 +177,66 @@ bool pc_add_drives(struct pc *pc, struct error *err)
 {
     return open_drives(pc->dev.machine, err) && add_ide_drives(pc, err) && add_floppies(pc, err) &&
            add_virtio_drives(pc->dev.machine, err);
+}
+
+/* ---- change of media ---- */
+
+static struct drive *find_removable(struct machine *m, const char *name, struct error *err)
+{
+    struct drive *d = m->drives;
+    while (d && strcmp(d->name, name))
+        d = d->next;
+    if (!d) {
+        error_set(err, "Device '%.100s' not found", name);
+    } else if (!(d->opt->iface == DRIVE_IDE && d->opt->cdrom) && d->opt->iface != DRIVE_FLOPPY) {
+        error_set(err, "Device '%.100s' is not removable", name);
+        d = NULL;
+    }
+    return d;
+}
+
+bool machine_change_medium(struct machine *m, const char *drive, const char *file,
+                           const char *format, const char *mode, bool force, struct error *err)
+{
+    struct pc *pc = m->board;
+    struct drive *d = find_removable(m, drive, err);
+    if (!d)
+        return false;
+    bool readonly = d->opt->cdrom || d->opt->readonly;
+    if (!strcmp(mode, "read-only"))
+        readonly = true;
+    else if (!strcmp(mode, "read-write"))
+        readonly = false;
+    else if (strcmp(mode, "retain"))
+        return error_set(err, "Invalid parameter '%.100s'", mode);
+    if (format && strcmp(format, "raw"))
+        return error_set(err, "Unknown driver '%.100s'", format);
+    struct blk *blk = NULL;
+    char *kept = NULL;
+    if (file) {
+        struct blk_options b = { .id = d->name,
+                                 .file = file,
+                                 .format = format,
+                                 .readonly = readonly,
+                                 .snapshot = d->opt->snapshot };
+        blk = blk_open(m, &b, err);
+        kept = strdup(file);
+    }
+    bool ok = !file || (blk && kept);
+    if (file && blk && !kept)
+        error_set(err, "out of memory");
+    unsigned unit = (unsigned)d->unit;
+    if (ok)
+        ok = d->opt->iface == DRIVE_FLOPPY ? fdc_set_medium(pc->fdc, unit, blk, err)
+                                           : piix_ide_set_medium(pc->ide, unit, blk, force, err);
+    struct blk *out = ok ? d->blk : blk;
+    if (ok) {
+        free(d->file);
+        d->file = kept;
+        d->blk = blk;
+    } else {
+        free(kept);
+    }
+    blk_close(out);
+    return ok;
 }

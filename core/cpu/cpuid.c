@@ -341,6 +341,10 @@ static void drop_dependents(struct cpu *c)
         w[C1] &= ~(CPUID1C_X2APIC | CPUID1C_TSC_DEADLINE);
 }
 
+#define MCE_BANKS 10u
+#define MCG_CTL_P (1u << 8)
+#define MCG_SER_P (1u << 24)
+
 bool cpu_vendor_is_intel(const struct cpu *c)
 {
     return c->model->vendor[0] == 'G';
@@ -378,6 +382,9 @@ bool cpu_model_apply(struct cpu *c, const char *spec, struct error *err)
             c->features[table[k].decode >> 5] |= 1u << (table[k].decode & 31);
     if (c->cpuid_word[D8] & CPUID81D_LM) /* PREFETCHW is a no-op everywhere in long mode */
         c->features[FEAT_PREFETCHW >> 5] |= 1u << (FEAT_PREFETCHW & 31);
+    /* As QEMU has it: 10 banks, a control register, recovery by software (SDM vol. 3, 16.3.1.1). */
+    if (cpuid_has(c, CPUID_1_EDX, CPUID1D_MCE) && cpuid_has(c, CPUID_1_EDX, CPUID1D_MCA))
+        c->mcg_cap = MCG_SER_P | MCG_CTL_P | MCE_BANKS;
     return true;
 }
 

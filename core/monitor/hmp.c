@@ -85,10 +85,30 @@ static void cmd_nmi(struct machine *m, struct text *out, const struct hmp_arg *a
     cpu_raise_intr(m->cpus[0], CPU_INTR_NMI);
 }
 
+static void cmd_eject(struct machine *m, struct text *out, const struct hmp_arg *a)
+{
+    struct error err;
+    if (!machine_change_medium(m, a[1].s, NULL, NULL, "retain", a[0].given, &err))
+        say_error(out, &err);
+}
+
+static void cmd_change(struct machine *m, struct text *out, const struct hmp_arg *a)
+{
+    struct error err;
+    const char *format = a[3].given ? a[3].s : NULL, *mode = a[4].given ? a[4].s : "retain";
+    if (!machine_change_medium(m, a[1].s, a[2].s, format, mode, a[0].given, &err))
+        say_error(out, &err);
+}
+
 static hmp_fn cmd_help, cmd_info;
 
 static const struct hmp_command commands[] = {
+    { "change", "force:-f,device:s,filename:F,format:s?,read-only-mode:s?",
+      "[-f] device filename [format [read-only-mode]]",
+      "change a removable medium (-f: even if the guest locked the tray)", cmd_change },
     { "cont|c", "", "", "resume emulation", cmd_cont },
+    { "eject", "force:-f,device:s", "[-f] device", "eject a removable medium (use -f to force it)",
+      cmd_eject },
     { "gva2gpa", "addr:l", "addr",
       "print the guest physical address corresponding to a guest virtual address", hmp_gva2gpa },
     { "help|?", "name:S?", "[cmd]", "show the help", cmd_help },
@@ -262,6 +282,10 @@ static bool get_argument(struct machine *m, const char *name, const char *declar
         if (s[0] != '-' || s[1] != declared[1] || (s[2] && s[2] != ' '))
             return true;
         *p = s + 2;
+        if (!declared[2] || declared[2] == ',') {
+            a->given = true;
+            return true;
+        }
         s = skip_space(*p);
         type = 's';
     } else if (!*s && declared[1] == '?') {

@@ -75,21 +75,21 @@ static void info_block(struct machine *m, struct text *out, const struct hmp_arg
 {
     bool any = false;
     for (const struct drive *d = m->drives; d; d = d->next) {
-        const char *id = d->opt->id ? d->opt->id : d->blk ? blk_id(d->blk) : "";
+        const char *id = d->name;
         if (a[0].given && strcmp(a[0].s, id))
             continue;
         bool removable = d->opt->cdrom || d->opt->iface == DRIVE_FLOPPY;
         if (any)
             text_puts(out, "\n");
         any = true;
-        if (d->blk && d->opt->file)
-            text_printf(out, "%s: %s (raw%s)\n", id, d->opt->file,
+        if (d->blk)
+            text_printf(out, "%s: %s (raw%s)\n", id, d->file,
                         blk_readonly(d->blk) ? ", read-only" : "");
         else
             text_printf(out, "%s: [not inserted]\n", id);
         if (removable)
             text_puts(out, "    Removable device: not locked, tray closed\n");
-        if (d->blk && d->opt->file)
+        if (d->blk)
             text_puts(out, "    Cache mode:       writeback\n");
     }
     if (a[0].given && !any)

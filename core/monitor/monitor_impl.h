@@ -75,7 +75,7 @@ struct hmp_arg {
     int64_t i;
     struct hmp_format fmt;
 };
-#define HMP_MAX_ARGS 4
+#define HMP_MAX_ARGS 5
 typedef void hmp_fn(struct machine *m, struct text *out, const struct hmp_arg *a);
 struct hmp_command {
     const char *name;   /* "quit|q" */

@@ -136,18 +136,18 @@ static bool query_block(struct qmp_call *c)
     text_puts(t, "[");
     for (const struct drive *d = c->machine->drives; d; d = d->next) {
         text_printf(t, "%s{\"io-status\": \"ok\", \"device\": ", t->len > 1 ? ", " : "");
-        put_string(t, d->opt->id ? d->opt->id : d->blk ? blk_id(d->blk) : "");
+        put_string(t, d->name);
         text_printf(t, ", \"locked\": false, \"removable\": %s",
                     d->opt->cdrom || d->opt->iface == DRIVE_FLOPPY ? "true" : "false");
-        if (d->blk && d->opt->file) {
+        if (d->blk) {
             text_printf(
                 t,
                 ", \"inserted\": {\"ro\": %s, \"drv\": \"raw\", \"encrypted\": false, \"file\": ",
                 blk_readonly(d->blk) ? "true" : "false");
-            put_string(t, d->opt->file);
+            put_string(t, d->file);
             text_puts(t, ", \"image\": {\"virtual-size\": ");
             text_printf(t, "%llu, \"filename\": ", (unsigned long long)blk_size(d->blk));
-            put_string(t, d->opt->file);
+            put_string(t, d->file);
             text_puts(t, ", \"format\": \"raw\"}}");
         }
         text_puts(t, ", \"type\": \"unknown\"}");
@@ -228,6 +228,33 @@ static bool pmemsave(struct qmp_call *c)
                                (uint64_t)arg_int(c, "size", 0), arg_string(c, "filename"), c->err);
 }
 
+static bool arg_bool(const struct qmp_call *c, const char *name)
+{
+    const struct json *v = json_get(c->args, name);
+    return v && v->b;
+}
+
+/* The drive is named by "device" (block back end) or "id"; here they are the same. */
+static bool change_medium(struct qmp_call *c, const char *file)
+{
+    const char *device = arg_string(c, "device"), *id = arg_string(c, "id");
+    const char *mode = arg_string(c, "read-only-mode");
+    if (!device == !id)
+        return error_set(c->err, "Need exactly one of 'device' and 'id'");
+    return machine_change_medium(c->machine, device ? device : id, file, arg_string(c, "format"),
+                                 mode ? mode : "retain", arg_bool(c, "force"), c->err);
+}
+
+static bool eject(struct qmp_call *c)
+{
+    return change_medium(c, NULL);
+}
+
+static bool blockdev_change_medium(struct qmp_call *c)
+{
+    return change_medium(c, arg_string(c, "filename"));
+}
+
 static bool stop(struct qmp_call *c)
 {
     machine_stop(c->machine);
@@ -274,6 +301,9 @@ const struct qmp_command qmp_commands[] = {
     { "screendump", "filename:s device:s? head:i? format:s?", screendump },
     { "memsave", "val:i size:i filename:s cpu-index:i?", memsave },
     { "pmemsave", "val:i size:i filename:s", pmemsave },
+    { "eject", "device:s? id:s? force:b?", eject },
+    { "blockdev-change-medium", "filename:s device:s? id:s? format:s? force:b? read-only-mode:s?",
+      blockdev_change_medium },
     { "stop", "", stop },
     { "cont", "", cont },
     { "system_reset", "", system_reset },

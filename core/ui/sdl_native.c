@@ -318,10 +318,25 @@ static void refresh(void *opaque)
 
 /* ---- life ---- */
 
+/* Without a screen SDL takes its "offscreen" driver, a window that nobody sees. A driver that is
+ * asked for (SDL_VIDEODRIVER=kmsdrm on a text console, dummy in tests) is taken as it is. */
+static bool have_screen(void)
+{
+    static const char *const vars[] = { "DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER" };
+    for (size_t i = 0; i < sizeof vars / sizeof vars[0]; i++) {
+        const char *value = getenv(vars[i]);
+        if (value && *value)
+            return true;
+    }
+    return false;
+}
+
 bool window_open(struct machine *m, struct error *err)
 {
     if (window)
         return error_set(err, "display 'sdl': there is a window already");
+    if (!have_screen())
+        return error_set(err, "display 'sdl': neither DISPLAY nor WAYLAND_DISPLAY is set");
     SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
     SDL_SetHint(SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, "0");
     SDL_SetHint(SDL_HINT_GRAB_KEYBOARD, "1");

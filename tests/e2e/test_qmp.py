@@ -69,7 +69,37 @@ def test_qmp_stop_cont_reset_quit(emulator):
         pc.expect("BIOS TEST: PASS")
         pc.qmp("quit")
         same("shutdown", pc.event("SHUTDOWN")["data"], {"guest": False, "reason": "host-qmp-quit"})
+        pc.wait_exit()
+        rest = pc.qmp_buffer
+        try:
+            rest += pc.qmp_socket.recv(65536)
+        except OSError:
+            pass
+        if b"STOP" in rest or any(e["event"] == "STOP" for e in pc.events):
+            raise Failure(f"STOP at the end: {pc.events} {rest}")
         same("exit status", pc.wait_exit(), 0)
+
+
+def test_qmp_changes_media(emulator):
+    for name in ("a.iso", "b.iso"):
+        with open(scratch(name), "wb") as f:
+            f.truncate(1 << 20)
+    with PC(emulator, "-m", "32", "-S", "-cdrom", scratch("a.iso")) as pc:
+        def medium(name):
+            drive = next(d for d in pc.qmp("query-block") if d["device"] == name)
+            return os.path.basename(drive["inserted"]["file"]) if "inserted" in drive else None
+
+        same("at first", medium("ide1-cd0"), "a.iso")
+        pc.qmp("blockdev-change-medium", device="ide1-cd0", filename=scratch("b.iso"), format="raw")
+        same("changed", medium("ide1-cd0"), "b.iso")
+        pc.qmp("eject", device="ide1-cd0")
+        same("ejected", medium("ide1-cd0"), None)
+        same("monitor", pc.monitor(f"change ide1-cd0 {scratch('a.iso')} raw"), "")
+        same("back", medium("ide1-cd0"), "a.iso")
+        same("floppy", medium("floppy0"), None)
+        same("no such drive", "error" in pc.qmp_raw("eject", device="nothing"), True)
+        missing = pc.qmp_raw("blockdev-change-medium", device="ide1-cd0", filename="/nonexistent", format="raw")
+        same("missing file", "error" in missing, True)
 
 
 def test_qmp_memory_and_screen(emulator):

@@ -185,8 +185,8 @@ static void requests_become_events_and_states(void)
     CHECK_EQ(machine_run_slice(m, 2 * MS), 0);
     CHECK(m->quit);
     CHECK_EQ(m->exit_status, 3);
-    static const int want[] = { EVENT_RESUME,    EVENT_STOP,     EVENT_RESUME, EVENT_RESET,
-                                EVENT_POWERDOWN, EVENT_SHUTDOWN, EVENT_STOP };
+    static const int want[] = { EVENT_RESUME, EVENT_STOP,      EVENT_RESUME,
+                                EVENT_RESET,  EVENT_POWERDOWN, EVENT_SHUTDOWN };
     CHECK_EQ(event_count, sizeof want / sizeof want[0]);
     CHECK(!memcmp(events, want, sizeof want));
     end();

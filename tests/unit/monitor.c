@@ -267,6 +267,49 @@ static void hmp_prints_what_qemu_prints(void)
 }
 
 /* Page tables that all point at themselves: every level is every other one. */
+static void media_change(void)
+{
+    char path[64], line[160];
+    snprintf(path, sizeof path, "/tmp/slipway-test-medium-%d", (int)getpid());
+    FILE *f = fopen(path, "wb");
+    CHECK(f && fseek(f, 1474559, SEEK_SET) == 0 && fputc(0, f) == 0 && fclose(f) == 0);
+    CHECK(begin());
+    static const struct {
+        const char *command, *answer;
+    } lines[] = {
+        { "info block",
+          "floppy0: [not inserted]\n    Removable device: not locked, tray closed\n" },
+        { "change floppy0 /nonexistent", "Error: " },
+        { "change floppy0 @ raw read-only", "" },
+        { "info block floppy0", "floppy0: @ (raw, read-only)\n" },
+        { "change floppy0 @", "" },
+        { "info block floppy0", "floppy0: @ (raw)\n" },
+        { "change floppy0 @ qcow9", "Error: Unknown driver 'qcow9'\n" },
+        { "change floppy0 @ raw read-never", "Error: Invalid parameter 'read-never'\n" },
+        { "eject -f floppy0", "" },
+        { "eject floppy0", "" },
+        { "info block", "floppy0: [not inserted]\n" },
+        { "eject sda", "Error: Device 'sda' not found\n" },
+        { "eject", "eject: string expected\n" },
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        struct text out = { 0 };
+        char want[160];
+        const char *at = strchr(lines[i].command, '@'), *at2 = strchr(lines[i].answer, '@');
+        snprintf(line, sizeof line, "%.*s%s%s", at ? (int)(at - lines[i].command) : 100,
+                 lines[i].command, at ? path : "", at ? at + 1 : "");
+        snprintf(want, sizeof want, "%.*s%s%s", at2 ? (int)(at2 - lines[i].answer) : 100,
+                 lines[i].answer, at2 ? path : "", at2 ? at2 + 1 : "");
+        hmp_execute(m, line, &out);
+        const char *got = text_str(&out);
+        if (*want ? strncmp(got, want, strlen(want)) : *got)
+            TEST_FAIL_("%s: '%s', not '%s'", line, got, want);
+        text_free(&out);
+    }
+    unlink(path);
+    end();
+}
+
 static void endless_page_tables_end(void)
 {
     CHECK(begin());
@@ -405,6 +448,7 @@ int main(void)
     RUN(a_new_client_begins_anew);
     RUN(a_client_that_does_not_read_is_slowed_down);
     RUN(hmp_prints_what_qemu_prints);
+    RUN(media_change);
     RUN(endless_page_tables_end);
     RUN(random_lines_are_harmless);
     RUN(random_requests_are_harmless);
