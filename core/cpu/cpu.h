@@ -28,7 +28,15 @@
 #define unlikely(x) __builtin_expect(!!(x), 0)
 /* For what must become part of the interpreter's loop: left alone, compilers outline it for its
  * size. */
+#if defined __has_feature
+#if __has_feature(address_sanitizer)
+#define force_inline inline /* instrumented and inlined, the loop takes clang minutes to compile   \
+                             */
+#endif
+#endif
+#ifndef force_inline
 #define force_inline inline __attribute__((always_inline))
+#endif
 
 enum {
     RAX,

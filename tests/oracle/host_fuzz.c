@@ -832,5 +832,9 @@ int main(int argc, char **argv)
                    opcode_rows[k]->byte, opcode_rows[k]->reg, per_row[k]);
     printf("%llu cases over %zu rows (64-bit) and %zu rows (32-bit), %llu differences\n", cases,
            count[0], count[1], differences);
+    free(usable[0]);
+    free(usable[1]);
+    free(per_row);
+    cpu_free(cpu);
     return differences != 0;
 }
