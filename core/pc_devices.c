@@ -23,6 +23,11 @@ static bool add_device(struct machine *m, const struct device_option *o, struct 
         return error_set(err, "out of memory");
     if (o->id && !(d->id = strdup(o->id)))
         abort();
+    const struct device_alias *alias = device_alias_find(o->driver);
+    if (alias && alias->prop && !device_set_prop(d, alias->prop, alias->value, err)) {
+        device_free(d);
+        return false;
+    }
     for (const struct keyval *kv = o->props; kv; kv = kv->next)
         if (!device_set_prop(d, kv->key, kv->value, err)) {
             device_free(d);
@@ -49,6 +54,12 @@ void device_print_classes(void)
         if (c->desc)
             printf(", desc \"%s\"", c->desc);
         printf("\n");
+    }
+    for (const struct device_alias *a = device_aliases; a->name; a++) {
+        printf("name \"%s\", alias \"%s", a->name, a->cls->name);
+        if (a->prop)
+            printf(",%s=%s", a->prop, a->value);
+        printf("\"\n");
     }
 }
 

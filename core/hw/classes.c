@@ -23,4 +23,16 @@ const struct device_class *const device_classes[] = {
     &virtserialport_class,
     NULL,
 };
+
+#define VIRTIO_NAMES(name, cls)                                                                    \
+    { name, &cls, NULL, NULL }, { name "-pci-transitional", &cls, "disable-legacy", "off" },       \
+    {                                                                                              \
+        name "-pci-non-transitional", &cls, "disable-legacy", "on"                                 \
+    }
+const struct device_alias device_aliases[] = {
+    VIRTIO_NAMES("virtio-blk", virtio_blk_pci_class),
+    VIRTIO_NAMES("virtio-rng", virtio_rng_pci_class),
+    VIRTIO_NAMES("virtio-serial", virtio_serial_pci_class),
+    { NULL, NULL, NULL, NULL },
+};
 /* clang-format on */

@@ -184,6 +184,15 @@ const struct device_class *device_class_find(const char *name)
     for (size_t i = 0; device_classes[i]; i++)
         if (!strcmp(device_classes[i]->name, name))
             return device_classes[i];
+    const struct device_alias *a = device_alias_find(name);
+    return a ? a->cls : NULL;
+}
+
+const struct device_alias *device_alias_find(const char *name)
+{
+    for (const struct device_alias *a = device_aliases; a->name; a++)
+        if (!strcmp(a->name, name))
+            return a;
     return NULL;
 }
 

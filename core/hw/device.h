@@ -107,6 +107,14 @@ struct device_class {
     const void *class_data; /* for a bus's own per-class data, e.g. struct pci_class_info */
 };
 
+/* Another name of a class for -device, with a property that it stands for (@prop may be NULL). */
+struct device_alias {
+    const char *name;
+    const struct device_class *cls;
+    const char *prop, *value;
+};
+extern const struct device_alias device_aliases[]; /* classes.c; ended by a NULL name */
+
 struct device {
     const struct device_class *cls;
     struct machine *machine;
@@ -134,6 +142,7 @@ bool device_load(struct device *d, const uint8_t *buf, size_t len, struct error 
 /* All classes that -device can make, NULL-terminated (core/hw/classes.c). */
 extern const struct device_class *const device_classes[];
 const struct device_class *device_class_find(const char *name);
+const struct device_alias *device_alias_find(const char *name);
 /* What -device help and -device NAME,help print (pc_devices.c). */
 void device_print_classes(void);
 void device_print_props(const struct device_class *cls);

@@ -190,11 +190,34 @@ static void a_device_that_cannot_be_realized_is_gone(void)
     clock_free(&m.clock);
 }
 
+static void aliases_name_a_class_and_a_property_of_it(void)
+{
+    static const char *const names[][2] = {
+        { "virtio-serial", "virtio-serial-pci" },
+        { "virtio-blk", "virtio-blk-pci" },
+        { "virtio-rng-pci-transitional", "virtio-rng-pci" },
+        { "virtio-blk-pci-non-transitional", "virtio-blk-pci" },
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const struct device_class *cls = device_class_find(names[i][0]);
+        CHECK(cls);
+        CHECK_STR(cls->name, names[i][1]);
+    }
+    for (const struct device_alias *a = device_aliases; a->name; a++) {
+        struct device *d = device_new(&m, a->cls);
+        struct error err = { "" };
+        CHECK(d && (!a->prop || device_set_prop(d, a->prop, a->value, &err)));
+        device_free(d);
+    }
+    CHECK(!device_class_find("virtio"));
+}
+
 int main(void)
 {
     RUN(properties_have_defaults_and_checks);
     RUN(reset_follows_the_table);
     RUN(saved_state_comes_back);
+    RUN(aliases_name_a_class_and_a_property_of_it);
     RUN(a_device_that_cannot_be_realized_is_gone);
     return test_done();
 }
