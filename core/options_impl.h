@@ -21,11 +21,12 @@ struct option_parser {
 typedef bool option_fn(struct option_parser *p, const char *opt, const char *arg,
                        struct error *err);
 
-option_fn option_cpu, option_memory, option_smp, option_machine, option_accel, option_icount, option_boot,
-    option_vga, option_display, option_nographic, option_rtc, option_action, option_name,
-    option_uuid, option_net, option_serial, option_parallel, option_monitor, option_mon, option_qmp,
-    option_qmp_pretty, option_chardev, option_device, option_drive, option_cdrom, option_hd,
-    option_fd, option_log, option_log_file, option_search_path, option_snapshot, option_ignore;
+option_fn option_cpu, option_memory, option_smp, option_machine, option_accel, option_icount,
+    option_boot, option_vga, option_display, option_nographic, option_rtc, option_action,
+    option_name, option_uuid, option_net, option_serial, option_parallel, option_monitor,
+    option_mon, option_qmp, option_qmp_pretty, option_chardev, option_device, option_drive,
+    option_cdrom, option_hd, option_fd, option_log, option_log_file, option_search_path,
+    option_snapshot, option_ignore;
 
 /* Checks that need the whole command line, and the defaults that depend on it. */
 bool options_finish(struct option_parser *p, struct error *err);
