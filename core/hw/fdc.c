@@ -23,106 +23,14 @@
 #include <string.h>
 
 #include "block/block.h"
-#include "hw/device.h"
+#include "hw/fdc_int.h"
 #include "hw/i8257.h"
 #include "log.h"
 #include "machine.h"
 
-#define FDC_IRQ      6
-#define FDC_DMA      2
-#define SECTOR_BYTES 512u
-#define READ_ID_NS   10000000
-#define DMA_RETRY_NS 1000000
-#define DMA_RETRIES  500 /* then it is an overrun */
-#define MAX_TRACK    85  /* where the head bangs */
-
-enum {
-    DOR_SELECT = 0x03,
-    DOR_NRESET = 0x04,
-    DOR_DMAEN = 0x08,
-    DOR_MOTOR0 = 0x10,
-
-    MSR_CMDBUSY = 0x10,
-    MSR_NONDMA = 0x20,
-    MSR_DIO = 0x40,
-    MSR_RQM = 0x80,
-
-    DSR_RATE = 0x03,
-    DSR_POWERDOWN = 0x40,
-    DSR_RESET = 0x80,
-
-    ST0_SEEK = 0x20,
-    ST0_ABNORMAL = 0x40,
-    ST0_INVALID = 0x80,
-    ST0_POLLING = 0xc0,
-    ST1_MISSING_AM = 0x01,
-    ST1_NOT_WRITABLE = 0x02,
-    ST1_NO_DATA = 0x04,
-    ST1_OVERRUN = 0x10,
-    ST1_DATA_ERROR = 0x20,
-    ST1_END_OF_CYL = 0x80,
-    ST2_WRONG_CYL = 0x10,
-    ST2_SCAN_EQUAL = 0x08,
-    ST2_SCAN_FAILED = 0x04,
-    ST2_CONTROL_MARK = 0x40,
-
-    CMD_MT = 0x80,
-    CMD_SK = 0x20,
-
-    CONFIG_EIS = 0x40,
-    CONFIG_EFIFO = 0x20, /* disables it */
-    CONFIG_POLL = 0x10,  /* disables it */
-};
-
-enum fdc_phase { PHASE_COMMAND, PHASE_EXECUTION, PHASE_RESULT };
-/* What a command in its execution phase does with a sector. */
-enum fdc_op { OP_READ, OP_WRITE, OP_VERIFY, OP_SCAN, OP_FORMAT };
-
-struct fdc_drive {
-    bool present;
-    struct blk *blk;
-    const struct fdc_geometry *geo; /* of the medium, or a default while there is none */
-    uint8_t type;                   /* enum fdc_drive_type */
-    uint8_t track;                  /* where the head is */
-    bool changed;                   /* DSKCHG */
-};
-
-struct fdc {
-    struct device dev;
-    struct i8257 *dma;
-    struct mem_region regs, dir;
-    struct fdc_drive drives[FDC_DRIVES];
-
-    uint8_t dor, dsr, tdr;
-    uint8_t phase, op;
-    uint8_t cmd[18], cmd_len, cmd_want;
-    uint8_t result[16], result_len, result_pos;
-    uint8_t st0_pending; /* of the finished seek that SENSE INTERRUPT will report */
-    bool seek_done, irq_level;
-    uint8_t reset_sense; /* SENSE INTERRUPTs left that answer a reset */
-    uint8_t pcn[4];      /* present cylinder of each drive */
-    uint8_t config, pretrk, srt_hut, hlt_nd, perpendicular;
-    bool locked;
-    uint8_t last_eot;
-
-    /* Execution phase */
-    uint8_t track, head, sector, eot;
-    uint16_t left; /* FORMAT, READ TRACK, VERIFY with count: sectors to do; 0: up to EOT */
-    bool counted, scan_hit_low, scan_bad, tc;
-    uint8_t st2;
-    uint16_t pos;   /* bytes of data that went through */
-    bool fifo_wait; /* non-DMA: the host has to move bytes */
-    uint16_t retries;
-    struct timer timer; /* READ ID, and tries of DMA */
-    bool timer_is_read_id;
-    uint8_t data[SECTOR_BYTES];
-    uint8_t disk[SECTOR_BYTES]; /* SCAN: what the disk has */
-    bool inflight, stale;       /* a block request is out; its result is for no one */
-};
-
-static void end_transfer(struct fdc *f, uint8_t st0, uint8_t st1, uint8_t st2);
-static void next_sector(struct fdc *f);
-static void run_dma(struct fdc *f);
+void fdc_end_transfer(struct fdc *f, uint8_t st0, uint8_t st1, uint8_t st2);
+void fdc_next_sector(struct fdc *f);
+void fdc_run_dma(struct fdc *f);
 
 /* ---- interrupt, drives ---- */
 
@@ -131,19 +39,19 @@ static void update_irq(struct fdc *f)
     irq_set(&f->dev.machine->isa_irq[FDC_IRQ], f->irq_level && (f->dor & DOR_DMAEN));
 }
 
-static void set_irq(struct fdc *f, bool level)
+void fdc_set_irq(struct fdc *f, bool level)
 {
     f->irq_level = level;
     update_irq(f);
 }
 
 /* Drives 2 and 3 aren't there. */
-static struct fdc_drive *drive(struct fdc *f, unsigned n)
+struct fdc_drive *fdc_drive(struct fdc *f, unsigned n)
 {
     return n < FDC_DRIVES && f->drives[n].present ? &f->drives[n] : NULL;
 }
 
-static void step_to(struct fdc_drive *d, unsigned track)
+void fdc_step_to(struct fdc_drive *d, unsigned track)
 {
     if (track > MAX_TRACK)
         track = MAX_TRACK;
@@ -154,14 +62,14 @@ static void step_to(struct fdc_drive *d, unsigned track)
 
 /* ---- phases ---- */
 
-static void to_command(struct fdc *f)
+void fdc_to_command(struct fdc *f)
 {
     f->phase = PHASE_COMMAND;
     f->cmd_len = f->cmd_want = 0;
     f->fifo_wait = false;
 }
 
-static void to_result(struct fdc *f, unsigned len)
+void fdc_to_result(struct fdc *f, unsigned len)
 {
     f->phase = PHASE_RESULT;
     f->result_len = (uint8_t)len;
@@ -169,18 +77,18 @@ static void to_result(struct fdc *f, unsigned len)
     f->fifo_wait = false;
 }
 
-static void seek_finished(struct fdc *f, unsigned unit, uint8_t st0)
+void fdc_seek_finished(struct fdc *f, unsigned unit, uint8_t st0)
 {
     f->st0_pending = (uint8_t)(st0 | ST0_SEEK | unit);
     f->seek_done = true;
-    to_command(f);
-    set_irq(f, true);
+    fdc_to_command(f);
+    fdc_set_irq(f, true);
 }
 
-static void invalid_command(struct fdc *f)
+void fdc_invalid_command(struct fdc *f)
 {
     f->result[0] = ST0_INVALID;
-    to_result(f, 1);
+    fdc_to_result(f, 1);
 }
 
 /* ---- reset ---- */
@@ -189,7 +97,7 @@ static void abandon(struct fdc *f)
 {
     timer_del(&f->timer);
     f->stale = f->inflight;
-    to_command(f);
+    fdc_to_command(f);
 }
 
 /* The reset that DOR and DSR do: with polling on, each drive "changed its ready state". */
@@ -205,7 +113,7 @@ static void soft_reset(struct fdc *f)
     }
     f->config &= (uint8_t) ~(CONFIG_EIS | CONFIG_POLL); /* LOCK doesn't keep these two */
     f->reset_sense = 4;
-    set_irq(f, true);
+    fdc_set_irq(f, true);
 }
 
 /* ---- data transfer ---- */
@@ -216,29 +124,29 @@ static uint64_t sector_offset(const struct fdc *f, const struct fdc_drive *d)
            (((uint64_t)f->track * d->geo->heads + f->head) * d->geo->sectors + f->sector - 1);
 }
 
-static unsigned selected(const struct fdc *f)
+unsigned fdc_selected(const struct fdc *f)
 {
     return f->cmd[1] & 3;
 }
 
 /* Fills the seven result bytes of a transfer and interrupts. */
-static void transfer_result(struct fdc *f, uint8_t st0, uint8_t st1, uint8_t st2)
+void fdc_transfer_result(struct fdc *f, uint8_t st0, uint8_t st1, uint8_t st2)
 {
-    f->result[0] = (uint8_t)(st0 | (f->head & 1) << 2 | selected(f));
+    f->result[0] = (uint8_t)(st0 | (f->head & 1) << 2 | fdc_selected(f));
     f->result[1] = st1;
     f->result[2] = st2;
     f->result[3] = f->track;
     f->result[4] = f->head;
     f->result[5] = f->sector;
     f->result[6] = 2;
-    to_result(f, 7);
-    set_irq(f, true);
+    fdc_to_result(f, 7);
+    fdc_set_irq(f, true);
 }
 
-static void end_transfer(struct fdc *f, uint8_t st0, uint8_t st1, uint8_t st2)
+void fdc_end_transfer(struct fdc *f, uint8_t st0, uint8_t st1, uint8_t st2)
 {
     timer_del(&f->timer);
-    transfer_result(f, st0, st1, st2);
+    fdc_transfer_result(f, st0, st1, st2);
 }
 
 /* Steps the sector address as data sheet table "Result Phase" says; true if the transfer may go on
@@ -278,21 +186,22 @@ static void sector_finished(struct fdc *f)
         uint8_t st2 = scan_status(f);
 
         advance(f);
-        end_transfer(f, 0, 0, st2);
+        fdc_end_transfer(f, 0, 0, st2);
         return;
     }
     more = advance(f);
     if (f->tc || (f->counted && !more && f->op != OP_READ)) {
-        end_transfer(f, 0, 0, f->op == OP_SCAN ? scan_status(f) : f->st2);
+        fdc_end_transfer(f, 0, 0, f->op == OP_SCAN ? scan_status(f) : f->st2);
     } else if (!more) {
-        end_transfer(f, ST0_ABNORMAL, ST1_END_OF_CYL, f->op == OP_SCAN ? scan_status(f) : f->st2);
+        fdc_end_transfer(f, ST0_ABNORMAL, ST1_END_OF_CYL,
+                         f->op == OP_SCAN ? scan_status(f) : f->st2);
     } else if (f->st2 & ST2_CONTROL_MARK) {
-        end_transfer(f, 0, 0, f->st2);
+        fdc_end_transfer(f, 0, 0, f->st2);
     } else {
         f->scan_bad = f->scan_hit_low = false;
         if (f->op == OP_FORMAT)
             f->sector = 1; /* the real number comes with the data */
-        next_sector(f);
+        fdc_next_sector(f);
     }
 }
 
@@ -304,17 +213,17 @@ static void sector_written(void *opaque, int ret)
     if (f->stale)
         f->stale = false;
     else if (ret < 0)
-        end_transfer(f, ST0_ABNORMAL, ST1_DATA_ERROR, 0);
+        fdc_end_transfer(f, ST0_ABNORMAL, ST1_DATA_ERROR, 0);
     else
         sector_finished(f);
 }
 
 static void write_sector(struct fdc *f)
 {
-    const struct fdc_drive *d = drive(f, selected(f));
+    const struct fdc_drive *d = fdc_drive(f, fdc_selected(f));
 
     if (!d || !d->blk) {
-        end_transfer(f, ST0_ABNORMAL, ST1_MISSING_AM, 0);
+        fdc_end_transfer(f, ST0_ABNORMAL, ST1_MISSING_AM, 0);
         return;
     }
     f->inflight = true;
@@ -324,7 +233,7 @@ static void write_sector(struct fdc *f)
 /* FORMAT got the address field of a sector: fills that sector. */
 static void format_sector(struct fdc *f)
 {
-    const struct fdc_drive *d = drive(f, selected(f));
+    const struct fdc_drive *d = fdc_drive(f, fdc_selected(f));
     uint8_t filler = f->cmd[5];
 
     f->track = f->data[0];
@@ -333,7 +242,7 @@ static void format_sector(struct fdc *f)
     if (!d || !d->blk || f->track >= d->geo->tracks || f->track != d->track ||
         f->head >= d->geo->heads || f->sector == 0 || f->sector > d->geo->sectors ||
         f->data[3] != 2) {
-        end_transfer(f, ST0_ABNORMAL, ST1_NO_DATA, 0);
+        fdc_end_transfer(f, ST0_ABNORMAL, ST1_NO_DATA, 0);
         return;
     }
     memset(f->data, filler, SECTOR_BYTES);
@@ -352,7 +261,7 @@ static void scan_byte(struct fdc *f, uint8_t host, uint8_t disk)
 }
 
 /* All bytes of a sector have come from or gone to the host. */
-static void data_finished(struct fdc *f)
+void fdc_data_finished(struct fdc *f)
 {
     f->fifo_wait = false;
     switch (f->op) {
@@ -367,16 +276,16 @@ static void data_finished(struct fdc *f)
     }
 }
 
-static unsigned block_bytes(const struct fdc *f)
+unsigned fdc_block_bytes(const struct fdc *f)
 {
     return f->op == OP_FORMAT ? 4 : SECTOR_BYTES;
 }
 
 /* Moves what the DMA controller takes now. */
-static void run_dma(struct fdc *f)
+void fdc_run_dma(struct fdc *f)
 {
     bool to_memory = f->op == OP_READ, tc = false;
-    unsigned want = block_bytes(f) - f->pos;
+    unsigned want = fdc_block_bytes(f) - f->pos;
     size_t n = f->dma && (f->dor & DOR_DMAEN)
                    ? i8257_transfer(f->dma, FDC_DMA, f->data + f->pos, want, to_memory, &tc)
                    : 0;
@@ -385,16 +294,16 @@ static void run_dma(struct fdc *f)
     f->tc = tc;
     if (n)
         f->retries = 0;
-    if (tc && f->pos < block_bytes(f)) {
+    if (tc && f->pos < fdc_block_bytes(f)) {
         /* Terminal count inside a sector: the rest of a write is zeros, of a read goes nowhere. */
         if (!to_memory)
-            memset(f->data + f->pos, 0, block_bytes(f) - f->pos);
-        f->pos = (uint16_t)block_bytes(f);
+            memset(f->data + f->pos, 0, fdc_block_bytes(f) - f->pos);
+        f->pos = (uint16_t)fdc_block_bytes(f);
     }
-    if (f->pos == block_bytes(f)) {
-        data_finished(f);
+    if (f->pos == fdc_block_bytes(f)) {
+        fdc_data_finished(f);
     } else if (++f->retries > DMA_RETRIES) {
-        end_transfer(f, ST0_ABNORMAL, ST1_OVERRUN, 0);
+        fdc_end_transfer(f, ST0_ABNORMAL, ST1_OVERRUN, 0);
     } else {
         f->timer_is_read_id = false;
         timer_mod(&f->timer, clock_now_ns(&f->dev.machine->clock) + DMA_RETRY_NS);
@@ -408,9 +317,9 @@ static void move_data(struct fdc *f)
     f->retries = 0;
     if (f->hlt_nd & 1) {
         f->fifo_wait = true;
-        set_irq(f, true);
+        fdc_set_irq(f, true);
     } else {
-        run_dma(f);
+        fdc_run_dma(f);
     }
 }
 
@@ -432,18 +341,18 @@ static void sector_read(void *opaque, int ret)
 }
 
 /* Starts with the sector that track, head and sector name, after looking whether it is there. */
-static void next_sector(struct fdc *f)
+void fdc_next_sector(struct fdc *f)
 {
-    struct fdc_drive *d = drive(f, selected(f));
+    struct fdc_drive *d = fdc_drive(f, fdc_selected(f));
 
     if (!d || !d->blk || d->geo->rate != (f->dsr & DSR_RATE) || f->head >= d->geo->heads) {
-        end_transfer(f, ST0_ABNORMAL, ST1_MISSING_AM, 0);
+        fdc_end_transfer(f, ST0_ABNORMAL, ST1_MISSING_AM, 0);
     } else if (f->track != d->track || f->track >= d->geo->tracks) {
-        end_transfer(f, ST0_ABNORMAL, ST1_NO_DATA, f->track != d->track ? ST2_WRONG_CYL : 0);
+        fdc_end_transfer(f, ST0_ABNORMAL, ST1_NO_DATA, f->track != d->track ? ST2_WRONG_CYL : 0);
     } else if (f->sector == 0 || f->sector > d->geo->sectors) {
-        end_transfer(f, ST0_ABNORMAL, ST1_NO_DATA, 0);
+        fdc_end_transfer(f, ST0_ABNORMAL, ST1_NO_DATA, 0);
     } else if ((f->op == OP_WRITE || f->op == OP_FORMAT) && blk_readonly(d->blk)) {
-        end_transfer(f, ST0_ABNORMAL, ST1_NOT_WRITABLE, 0);
+        fdc_end_transfer(f, ST0_ABNORMAL, ST1_NOT_WRITABLE, 0);
     } else if (f->op == OP_WRITE || f->op == OP_FORMAT) {
         move_data(f);
     } else {
@@ -453,9 +362,9 @@ static void next_sector(struct fdc *f)
     }
 }
 
-static void start_transfer(struct fdc *f, enum fdc_op op)
+void fdc_start_transfer(struct fdc *f, enum fdc_op op)
 {
-    struct fdc_drive *d = drive(f, selected(f));
+    struct fdc_drive *d = fdc_drive(f, fdc_selected(f));
 
     f->phase = PHASE_EXECUTION;
     f->op = (uint8_t)op;
@@ -467,400 +376,17 @@ static void start_transfer(struct fdc *f, enum fdc_op op)
     f->eot = f->last_eot = f->cmd[6];
     if (f->inflight) {
         /* A reset left a request out; hardware couldn't be that fast. */
-        end_transfer(f, ST0_ABNORMAL, ST1_OVERRUN, 0);
+        fdc_end_transfer(f, ST0_ABNORMAL, ST1_OVERRUN, 0);
         return;
     }
     if (d && (f->config & CONFIG_EIS)) {
-        step_to(d, f->track);
-        f->pcn[selected(f)] = f->track;
+        fdc_step_to(d, f->track);
+        f->pcn[fdc_selected(f)] = f->track;
     }
     if (f->cmd[5] != 2 || (f->cmd[1] >> 2 & 1) != f->head)
-        end_transfer(f, ST0_ABNORMAL, ST1_NO_DATA, 0);
+        fdc_end_transfer(f, ST0_ABNORMAL, ST1_NO_DATA, 0);
     else
-        next_sector(f);
-}
-
-/* ---- commands ---- */
-
-static void cmd_read(struct fdc *f)
-{
-    start_transfer(f, OP_READ);
-}
-
-/* No image has deleted data: the first sector is transferred and ends the command, or all are
- * skipped. */
-static void cmd_read_deleted(struct fdc *f)
-{
-    if (f->cmd[0] & CMD_SK) {
-        start_transfer(f, OP_VERIFY);
-        return;
-    }
-    start_transfer(f, OP_READ);
-    f->st2 = ST2_CONTROL_MARK;
-}
-
-static void cmd_write(struct fdc *f)
-{
-    start_transfer(f, OP_WRITE);
-}
-
-static void cmd_verify(struct fdc *f)
-{
-    uint8_t count = f->cmd[8];
-
-    start_transfer(f, OP_VERIFY);
-    if (f->cmd[1] & 0x80) { /* EC: count in the DTL byte */
-        f->counted = true;
-        f->left = count ? count : 256;
-    }
-}
-
-/* Whole track from its first sector on; EOT is a count. */
-static void cmd_read_track(struct fdc *f)
-{
-    f->cmd[0] &= (uint8_t)~CMD_MT;
-    f->cmd[4] = 1;
-    start_transfer(f, OP_READ);
-}
-
-static void cmd_scan(struct fdc *f)
-{
-    start_transfer(f, OP_SCAN);
-}
-
-static void cmd_format(struct fdc *f)
-{
-    struct fdc_drive *d = drive(f, selected(f));
-    uint8_t n = f->cmd[2], count = f->cmd[3];
-
-    f->phase = PHASE_EXECUTION;
-    f->op = OP_FORMAT;
-    f->tc = f->scan_bad = f->scan_hit_low = false;
-    f->st2 = 0;
-    f->track = d ? d->track : 0;
-    f->head = f->cmd[1] >> 2 & 1;
-    f->sector = 1;
-    f->eot = 0;
-    f->counted = true;
-    f->left = count;
-    if (n != 2 || count == 0 || f->inflight)
-        end_transfer(f, ST0_ABNORMAL, ST1_NO_DATA, 0);
-    else
-        next_sector(f);
-}
-
-static void cmd_read_id(struct fdc *f)
-{
-    struct fdc_drive *d = drive(f, selected(f));
-
-    f->phase = PHASE_EXECUTION;
-    f->head = f->cmd[1] >> 2 & 1;
-    if (d)
-        f->track = d->track;
-    f->timer_is_read_id = true;
-    timer_mod(&f->timer, clock_now_ns(&f->dev.machine->clock) + READ_ID_NS);
-}
-
-static void read_id_done(struct fdc *f)
-{
-    struct fdc_drive *d = drive(f, selected(f));
-
-    /* Which sector comes by is a matter of time: the next after the last one seen. */
-    if (d && f->sector < d->geo->sectors)
-        f->sector++;
-    else
-        f->sector = 1;
-    if (!d || !d->blk || d->geo->rate != (f->dsr & DSR_RATE) || d->track >= d->geo->tracks ||
-        f->head >= d->geo->heads)
-        transfer_result(f, ST0_ABNORMAL, ST1_MISSING_AM, 0);
-    else
-        transfer_result(f, 0, 0, 0);
-}
-
-static void timer_fired(void *opaque)
-{
-    struct fdc *f = opaque;
-
-    if (f->timer_is_read_id)
-        read_id_done(f);
-    else
-        run_dma(f);
-}
-
-static void cmd_specify(struct fdc *f)
-{
-    f->srt_hut = f->cmd[1];
-    f->hlt_nd = f->cmd[2];
-    to_command(f);
-}
-
-static void cmd_sense_drive(struct fdc *f)
-{
-    unsigned unit = selected(f);
-    struct fdc_drive *d = drive(f, unit);
-    uint8_t st3 = (uint8_t)(0x28 | (f->cmd[1] & 7));
-
-    if (d && d->track == 0)
-        st3 |= 0x10;
-    if (d && d->blk && blk_readonly(d->blk))
-        st3 |= 0x40;
-    f->result[0] = st3;
-    to_result(f, 1);
-}
-
-static void cmd_recalibrate(struct fdc *f)
-{
-    unsigned unit = selected(f);
-    struct fdc_drive *d = drive(f, unit);
-
-    if (d)
-        step_to(d, 0);
-    f->pcn[unit] = 0;
-    /* Without a drive, track 0 never comes. */
-    seek_finished(f, unit, d ? 0 : ST0_ABNORMAL | 0x10);
-}
-
-static void cmd_seek(struct fdc *f)
-{
-    unsigned unit = selected(f);
-    struct fdc_drive *d = drive(f, unit);
-    int step = f->cmd[2];
-
-    f->head = f->cmd[1] >> 2 & 1;
-    if (f->cmd[0] & CMD_MT) { /* relative; bit 6: inwards */
-        if (!(f->cmd[0] & 0x40))
-            step = -step;
-        if (d)
-            step_to(d, d->track + step < 0 ? 0 : (unsigned)(d->track + step));
-        f->pcn[unit] = (uint8_t)(f->pcn[unit] + step);
-    } else {
-        if (d)
-            step_to(d, f->cmd[2]);
-        f->pcn[unit] = f->cmd[2];
-    }
-    seek_finished(f, unit, (uint8_t)(f->head << 2));
-}
-
-static void cmd_sense_interrupt(struct fdc *f)
-{
-    if (f->reset_sense) {
-        f->result[0] = (uint8_t)(ST0_POLLING | (4 - f->reset_sense));
-        f->result[1] = f->pcn[4 - f->reset_sense];
-        f->reset_sense--;
-    } else if (f->seek_done) {
-        f->result[0] = f->st0_pending;
-        f->result[1] = f->pcn[f->st0_pending & 3];
-        f->seek_done = false;
-    } else {
-        invalid_command(f);
-        return;
-    }
-    set_irq(f, false);
-    to_result(f, 2);
-}
-
-static void cmd_version(struct fdc *f)
-{
-    f->result[0] = 0x90; /* 82077AA or later */
-    to_result(f, 1);
-}
-
-static void cmd_partid(struct fdc *f)
-{
-    f->result[0] = 0x41; /* 82078, stepping 1 */
-    to_result(f, 1);
-}
-
-static void cmd_configure(struct fdc *f)
-{
-    f->config = f->cmd[2] & 0x7f;
-    f->pretrk = f->cmd[3];
-    to_command(f);
-}
-
-static void cmd_lock(struct fdc *f)
-{
-    f->locked = f->cmd[0] & 0x80;
-    f->result[0] = (uint8_t)(f->locked << 4);
-    to_result(f, 1);
-}
-
-static void cmd_perpendicular(struct fdc *f)
-{
-    uint8_t v = f->cmd[1];
-
-    f->perpendicular = (uint8_t)((v & 0x80) ? v & 0x3f : (f->perpendicular & 0x3c) | (v & 3));
-    to_command(f);
-}
-
-static void cmd_dumpreg(struct fdc *f)
-{
-    memcpy(f->result, f->pcn, 4);
-    f->result[4] = f->srt_hut;
-    f->result[5] = f->hlt_nd;
-    f->result[6] = f->last_eot;
-    f->result[7] = (uint8_t)(f->locked << 7 | f->perpendicular);
-    f->result[8] = f->config;
-    f->result[9] = f->pretrk;
-    to_result(f, 10);
-}
-
-/* SAVE and RESTORE: the registers that a power manager keeps. */
-static void cmd_save(struct fdc *f)
-{
-    memset(f->result, 0, 16);
-    f->result[2] = (uint8_t)(f->dsr & DSR_RATE);
-    memcpy(f->result + 3, f->pcn, 4);
-    f->result[7] = f->srt_hut;
-    f->result[8] = f->hlt_nd;
-    f->result[9] = f->last_eot;
-    f->result[10] = (uint8_t)(f->locked << 7 | f->perpendicular);
-    f->result[11] = f->config;
-    f->result[12] = f->pretrk;
-    to_result(f, 15);
-}
-
-static void cmd_restore(struct fdc *f)
-{
-    memcpy(f->pcn, f->cmd + 4, 4);
-    f->srt_hut = f->cmd[8];
-    f->hlt_nd = f->cmd[9];
-    f->last_eot = f->cmd[10];
-    f->locked = f->cmd[11] >> 7;
-    f->perpendicular = f->cmd[11] & 0x3f;
-    f->config = f->cmd[12] & 0x7f;
-    f->pretrk = f->cmd[13];
-    to_command(f);
-}
-
-static void cmd_powerdown(struct fdc *f)
-{
-    f->result[0] = f->cmd[1];
-    to_result(f, 1);
-}
-
-static void cmd_option(struct fdc *f)
-{
-    to_command(f);
-}
-
-/* DRIVE SPECIFICATION: pairs of bytes until one has bit 7; bit 6 of that one: no result phase. */
-static void cmd_drive_spec(struct fdc *f)
-{
-    uint8_t last = f->cmd[f->cmd_len - 1];
-
-    if (!(last & 0x80) && f->cmd_len < 6) {
-        f->cmd_want = (uint8_t)(f->cmd_len + 1);
-        return;
-    }
-    if (last & 0x40) {
-        to_command(f);
-        return;
-    }
-    memset(f->result, 0, 4);
-    to_result(f, 4);
-}
-
-/* First match wins; `len` counts the command byte. */
-static const struct {
-    uint8_t mask, code, len;
-    void (*run)(struct fdc *f);
-} commands[] = {
-    { 0x1f, 0x06, 9, cmd_read },
-    { 0x3f, 0x05, 9, cmd_write },
-    { 0xff, 0x0f, 3, cmd_seek },
-    { 0xbf, 0x8f, 3, cmd_seek },
-    { 0xff, 0x08, 1, cmd_sense_interrupt },
-    { 0xff, 0x07, 2, cmd_recalibrate },
-    { 0xbf, 0x0d, 6, cmd_format },
-    { 0xbf, 0x0a, 2, cmd_read_id },
-    { 0x1f, 0x0c, 9, cmd_read_deleted },
-    { 0x3f, 0x09, 9, cmd_write },
-    { 0x9f, 0x02, 9, cmd_read_track },
-    { 0x1f, 0x16, 9, cmd_verify },
-    { 0x1f, 0x11, 9, cmd_scan },
-    { 0x1f, 0x19, 9, cmd_scan },
-    { 0x1f, 0x1d, 9, cmd_scan },
-    { 0xff, 0x03, 3, cmd_specify },
-    { 0xff, 0x04, 2, cmd_sense_drive },
-    { 0xff, 0x10, 1, cmd_version },
-    { 0xff, 0x12, 2, cmd_perpendicular },
-    { 0xff, 0x13, 4, cmd_configure },
-    { 0x7f, 0x14, 1, cmd_lock },
-    { 0xff, 0x0e, 1, cmd_dumpreg },
-    { 0xff, 0x18, 1, cmd_partid },
-    { 0xff, 0x2e, 1, cmd_save },
-    { 0xff, 0x4e, 17, cmd_restore },
-    { 0xff, 0x17, 2, cmd_powerdown },
-    { 0xff, 0x33, 2, cmd_option },
-    { 0xff, 0x8e, 2, cmd_drive_spec },
-};
-
-static int find_command(uint8_t code)
-{
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-        if ((code & commands[i].mask) == commands[i].code)
-            return (int)i;
-    return -1;
-}
-
-static void command_byte(struct fdc *f, uint8_t v)
-{
-    int i;
-
-    f->cmd[f->cmd_len++] = v;
-    i = find_command(f->cmd[0]);
-    if (f->cmd_len == 1) {
-        if (i < 0) {
-            log_mask(LOG_GUEST_ERRORS, "fdc: unknown command 0x%02x", v);
-            invalid_command(f);
-            return;
-        }
-        f->cmd_want = commands[i].len;
-    }
-    if (f->cmd_len >= f->cmd_want)
-        commands[i].run(f);
-}
-
-/* ---- FIFO ---- */
-
-static uint8_t fifo_read(struct fdc *f)
-{
-    uint8_t v;
-
-    if (f->phase == PHASE_RESULT) {
-        v = f->result[f->result_pos++];
-        set_irq(f, false);
-        if (f->result_pos == f->result_len)
-            to_command(f);
-        return v;
-    }
-    if (f->fifo_wait && f->op == OP_READ) {
-        v = f->data[f->pos++];
-        set_irq(f, false);
-        if (f->pos == SECTOR_BYTES)
-            data_finished(f);
-        return v;
-    }
-    log_mask(LOG_GUEST_ERRORS, "fdc: read of the FIFO with nothing in it");
-    return 0;
-}
-
-static void fifo_write(struct fdc *f, uint8_t v)
-{
-    if (!(f->dor & DOR_NRESET))
-        return;
-    f->dsr &= (uint8_t)~DSR_POWERDOWN;
-    if (f->phase == PHASE_COMMAND) {
-        command_byte(f, v);
-    } else if (f->fifo_wait && f->op != OP_READ) {
-        f->data[f->pos++] = v;
-        set_irq(f, false);
-        if (f->pos == block_bytes(f))
-            data_finished(f);
-    } else {
-        log_mask(LOG_GUEST_ERRORS, "fdc: write of 0x%02x to the FIFO in phase %u", v, f->phase);
-    }
+        fdc_next_sector(f);
 }
 
 /* ---- registers ---- */
@@ -881,7 +407,7 @@ static uint8_t main_status(const struct fdc *f)
 
 static uint8_t status_a(struct fdc *f)
 {
-    const struct fdc_drive *d = drive(f, f->dor & DOR_SELECT);
+    const struct fdc_drive *d = fdc_drive(f, f->dor & DOR_SELECT);
     uint8_t v = f->irq_level ? 0x80 : 0;
 
     if (!f->drives[1].present)
@@ -905,7 +431,7 @@ static uint64_t regs_read(void *opaque, uint64_t offset, unsigned size)
     case 2: return f->dor;
     case 3: return f->tdr;
     case 4: return main_status(f);
-    case 5: return fifo_read(f);
+    case 5: return fdc_fifo_read(f);
     default: return 0xff;
     }
 }
@@ -917,7 +443,7 @@ static void write_dor(struct fdc *f, uint8_t v)
     f->dor = v;
     if ((old & DOR_NRESET) && !(v & DOR_NRESET)) {
         abandon(f);
-        set_irq(f, false);
+        fdc_set_irq(f, false);
     } else if (!(old & DOR_NRESET) && (v & DOR_NRESET)) {
         soft_reset(f);
     }
@@ -939,7 +465,7 @@ static void regs_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
         if (v & DSR_RESET)
             soft_reset(f);
         break;
-    case 5: fifo_write(f, v); break;
+    case 5: fdc_fifo_write(f, v); break;
     default: break;
     }
 }
@@ -948,7 +474,7 @@ static void regs_write(void *opaque, uint64_t offset, uint64_t value, unsigned s
 static uint64_t dir_read(void *opaque, uint64_t offset, unsigned size)
 {
     struct fdc *f = opaque;
-    const struct fdc_drive *d = drive(f, f->dor & DOR_SELECT);
+    const struct fdc_drive *d = fdc_drive(f, f->dor & DOR_SELECT);
 
     return d && d->changed ? 0x80 : 0;
 }
@@ -971,7 +497,7 @@ static bool fdc_realize(struct device *dev, struct error *err)
     struct fdc *f = (struct fdc *)dev;
     struct machine *m = dev->machine;
 
-    timer_init(&f->timer, &m->clock, timer_fired, f);
+    timer_init(&f->timer, &m->clock, fdc_timer_fired, f);
     mem_region_init_io(&f->regs, "fdc", 6, &regs_ops, f);
     mem_region_init_io(&f->dir, "fdc-dir", 1, &dir_ops, f);
     mem_region_add(&m->io, &f->regs, 0x3f0, 0);
@@ -1099,7 +625,7 @@ bool fdc_attach(struct fdc *f, unsigned unit, struct blk *blk, struct error *err
 
 bool fdc_set_medium(struct fdc *f, unsigned unit, struct blk *blk, struct error *err)
 {
-    struct fdc_drive *d = drive(f, unit);
+    struct fdc_drive *d = fdc_drive(f, unit);
 
     if (!d)
         return error_set(err, "floppy: there is no drive %u", unit);
