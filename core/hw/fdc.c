@@ -28,10 +28,6 @@
 #include "log.h"
 #include "machine.h"
 
-void fdc_end_transfer(struct fdc *f, uint8_t st0, uint8_t st1, uint8_t st2);
-void fdc_next_sector(struct fdc *f);
-void fdc_run_dma(struct fdc *f);
-
 /* ---- interrupt, drives ---- */
 
 static void update_irq(struct fdc *f)
