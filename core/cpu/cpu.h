@@ -30,8 +30,8 @@
  * size. */
 #if defined __has_feature
 #if __has_feature(address_sanitizer)
-#define force_inline inline /* instrumented and inlined, the loop takes clang minutes to compile   \
-                             */
+/* Instrumented and inlined, the loop takes clang minutes to compile. */
+#define force_inline inline
 #endif
 #endif
 #ifndef force_inline

@@ -6,6 +6,7 @@ QEMU with TCG: the reference that proves a test). The first serial port is the p
 Time limits are in seconds of the emulator's own CPU time where it computes, so that a busy machine
 doesn't fail a test, with a wall-clock limit four times as large behind it (a guest that sleeps).
 """
+import atexit
 import json
 import os
 import re
@@ -19,6 +20,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 GUESTS = os.path.join(ROOT, "build", "guests")
 BUILD = os.path.join(ROOT, "build", "tests", "e2e")
+scratch_directory = None
 
 COMMANDS = {
     "slipway": [os.environ.get("SLIPWAY", os.path.join(ROOT, "build/native/slipway"))],
@@ -51,9 +53,13 @@ def guest(name):
 
 
 def scratch(name):
-    """Path for a file that the test writes."""
-    os.makedirs(BUILD, exist_ok=True)
-    return os.path.join(BUILD, name)
+    """Path for a file that the test writes; each process has a directory of its own, gone at its end."""
+    global scratch_directory
+    if not scratch_directory:
+        os.makedirs(BUILD, exist_ok=True)
+        scratch_directory = tempfile.mkdtemp(dir=BUILD)
+        atexit.register(shutil.rmtree, scratch_directory, ignore_errors=True)
+    return os.path.join(scratch_directory, name)
 
 
 class PC:

@@ -19,6 +19,7 @@ class SlipwayHost {
   static READ_AHEAD = 65536;
   static WRITE_AHEAD = 262144;
   static RETRY_MS = 4;
+  static BACKLOG = 16;
   static EVENT = { READABLE: 0, WRITABLE: 1, CONNECTED: 2, CLOSED: 3 }; // as in stream_wasm.c
   static MESSAGES = {
     ECONNREFUSED: 'Connection refused', ENOENT: 'No such file or directory', EADDRINUSE: 'Address already in use',
@@ -164,12 +165,15 @@ class SlipwayHost {
   openSocket(name, where, listen) {
     let s;
     if (listen) {
-      const server = slipwayNet.createServer((socket) => {
-        if (this.streams[s.number] === s) this.emit(s, SlipwayHost.EVENT.CONNECTED, this.addSocket(socket).number);
-        else socket.destroy();
-        this.wake();
+      const server = slipwayNet.createServer({ pauseOnConnect: true }, (socket) => {
+        if (this.streams[s.number] !== s || s.callers.length >= SlipwayHost.BACKLOG) {
+          socket.destroy();
+          return;
+        }
+        s.callers.push(socket);
+        this.accept(s);
       });
-      s = this.add({ kind: 'listen', server });
+      s = this.add({ kind: 'listen', server, callers: [] });
       server.on('error', (e) => this.startError(s, e));
       server.listen(where);
     } else {
@@ -180,6 +184,15 @@ class SlipwayHost {
     }
     s.what = s.name = name;
     return s;
+  }
+
+  /** Hands over the next client that waits, if the listener wants one: Node itself has no backlog to leave them in. */
+  accept(s) {
+    if (this.streams[s.number] !== s || !s.want || !s.callers.length) return;
+    const socket = s.callers.shift();
+    this.emit(s, SlipwayHost.EVENT.CONNECTED, this.addSocket(socket).number);
+    socket.resume();
+    this.wake();
   }
 
   addSocket(socket) {
@@ -305,13 +318,17 @@ class SlipwayHost {
     const s = this.streams[number];
     s.want = want;
     if (this.isReadable(s)) this.wake();
+    if (want && s.callers?.length) setImmediate(() => this.accept(s));
   }
 
   close(number) {
     const s = this.streams[number];
     this.streams[number] = null;
     if (s.kind === 'socket') s.sink.end();
-    if (s.kind === 'listen') s.server.close();
+    if (s.kind === 'listen') {
+      s.server.close();
+      for (const socket of s.callers) socket.destroy();
+    }
     if (s.unlink) this.unlink(s.unlink);
     if (s.kind === 'stdio') {
       s.source.pause();
