@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#undef error_set
+#undef error_prepend
+
 bool error_set(struct error *err, const char *fmt, ...)
 {
     if (err) {

@@ -18,4 +18,9 @@ bool error_set(struct error *err, const char *fmt, ...) __attribute__((format(pr
 /* Puts "prefix: " (printf style) before the message already in @err. Always returns false. */
 bool error_prepend(struct error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+#ifdef __clang_analyzer__ /* it can't see that into the definitions */
+#define error_set(...)     (error_set(__VA_ARGS__), false)
+#define error_prepend(...) (error_prepend(__VA_ARGS__), false)
+#endif
+
 #endif

@@ -100,7 +100,7 @@ static bool allocate(struct machine *m, struct image *im, struct error *err)
                          (unsigned long long)im->base);
     if (im->base + im->size > m->ram_below_4g)
         return error_set(err, "it needs memory up to address 0x%llx, there are %llu MB",
-                         (unsigned long long)(im->base + im->size),
+                         (unsigned long long)im->base + im->size,
                          (unsigned long long)m->ram_below_4g >> 20);
     im->data = calloc(1, (size_t)im->size + 1);
     return im->data || error_set(err, "out of memory");
@@ -344,7 +344,7 @@ bool multiboot_load(struct machine *m, const uint8_t *file, size_t size, size_t 
                            "kernel '%s': it loads to 0x%llx-0x%llx, which leaves no room below "
                            "640 KB for its command line and modules",
                            m->opt->kernel, (unsigned long long)im.base,
-                           (unsigned long long)(im.base + im.size));
+                           (unsigned long long)im.base + im.size);
     }
     if (ok) {
         /* What takes ownership comes first, so that it is called whatever else fails. */

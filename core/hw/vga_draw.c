@@ -459,6 +459,7 @@ static void vga_update(void *opaque)
         w.width = s->width;
         w.height = s->height;
     }
+    /* Padding is zeroed. NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
     bool full = v->redraw || memcmp(&w, &v->shown, sizeof w) != 0;
     if (full && !display_resize(v->display, w.width, w.height))
         return;
