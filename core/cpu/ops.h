@@ -191,13 +191,9 @@ static inline void pop_commit(struct cpu *c, unsigned bytes)
 }
 
 /* ---- near control transfer ---- */
-static inline bool is_canonical(uint64_t la)
-{
-    return (uint64_t)((int64_t)(la << 16) >> 16) == la;
-}
 static force_inline enum exec jump_to(struct cpu *c, uint64_t rip)
 {
-    if (unlikely(rip > c->cs_limit || !is_canonical(rip)))
+    if (unlikely(rip > c->cs_limit || !cpu_canonical(rip)))
         return fault(c, EXC_GP, 0);
     c->rip = rip;
     return EXEC_JUMP;

@@ -357,7 +357,7 @@ DEF_EXTEND_ALL(movsxd, 32, int32_t, int64_t)
 static force_inline enum exec near_call(struct cpu *c, const struct insn *i, unsigned osz,
                                         uint64_t target)
 {
-    if (unlikely(target > c->cs_limit || !is_canonical(target)))
+    if (unlikely(target > c->cs_limit || !cpu_canonical(target)))
         return fault(c, EXC_GP, 0);
     if (unlikely(!push(c, osz, cpu_next_rip(c, i))))
         return EXEC_FAULT;
@@ -528,7 +528,7 @@ HANDLER(ret)
     uint64_t v;
     if (unlikely(!pop_peek(c, i->osz, &v)))
         return EXEC_FAULT;
-    if (unlikely(v > c->cs_limit || !is_canonical(v)))
+    if (unlikely(v > c->cs_limit || !cpu_canonical(v)))
         return fault(c, EXC_GP, 0);
     pop_commit(c, (1u << i->osz) + (unsigned)i->imm);
     c->rip = v;
