@@ -1,0 +1,195 @@
+/*
+ * The network: clients that send frames to one another. A client is either a NIC (the guest's side)
+ * or a netdev (user, hubport, socket, stream, dgram, tap); each has at most one peer. QEMU's words
+ * and meanings throughout.
+ *
+ * Data flow. net_send(from, frame) hands a frame to from's peer. If the peer takes it
+ * (ops->receive) it is done; if the peer is full, the frame waits in the queue in front of the peer
+ * (bounded by frames and bytes), and net_accept() empties that queue once there is room again. Is
+ * the queue full too, net_send returns false, nothing was taken: the sender keeps the frame
+ * (a NIC leaves the descriptor in its ring, a socket isn't read), and its ops->writable is called
+ * when there is room. So nothing is lost between two clients while somebody has room; what is
+ * dropped on purpose (link down, no peer, filter) is counted.
+ *
+ * Re-entrance. A frame sent from within receive() to a client that is itself inside receive() is
+ * queued and delivered when that call has returned: receive() is never entered twice for a client.
+ *
+ * Offloads. A frame may carry unfinished work (checksum to fill in, segments to cut): struct
+ * net_offload, which has the meaning of virtio's struct virtio_net_hdr. A client says which kinds
+ * it understands in `offloads`; for a peer that doesn't, offload.c does the work in software before
+ * delivery, so no client ever sees what it can't handle.
+ */
+#ifndef SLIPWAY_NET_H
+#define SLIPWAY_NET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+
+struct machine;
+struct device;
+struct net_client;
+struct net_filter;
+
+enum {
+    NET_FRAME_MAX = 69632,   /* QEMU's: 64 KB of GSO payload and headers */
+    NET_QUEUE_FRAMES = 1024, /* default bounds of a client's queue */
+    NET_QUEUE_BYTES = 4 << 20,
+};
+
+/* What a receiver can be given unfinished: bits of net_client.offloads. */
+enum {
+    NET_OFFLOAD_CSUM = 1, /* a checksum that is still to be computed */
+    NET_OFFLOAD_TSO4 = 2,
+    NET_OFFLOAD_TSO6 = 4,
+    NET_OFFLOAD_ECN = 8,
+    NET_OFFLOAD_UFO = 16,
+};
+enum net_gso { NET_GSO_NONE, NET_GSO_TCPV4, NET_GSO_UDP, NET_GSO_TCPV6 };
+
+/* All 0: a finished frame. */
+struct net_offload {
+    bool needs_csum; /* 16-bit one's complement sum from csum_start to the end goes to
+                        csum_start + csum_offset */
+    bool csum_valid; /* the checksums were checked already */
+    bool gso_ecn;
+    uint8_t gso; /* enum net_gso */
+    uint16_t gso_size, hdr_len;
+    uint16_t csum_start, csum_offset;
+};
+
+/* An Ethernet frame without FCS. Only valid during the call that it is passed to. */
+struct net_frame {
+    const uint8_t *data;
+    size_t len;
+    struct net_offload off;
+};
+
+struct net_client_ops {
+    const char *type; /* "nic", "user", "hubport", ... as info network shows it */
+    bool nic;
+    /* Takes @f and returns true, or returns false: no room now, keep it (net_accept() follows). A
+     * frame that it doesn't want (filter) counts as taken. */
+    bool (*receive)(struct net_client *nc, const struct net_frame *f);
+    /* After net_send() to the peer returned false: there is room now. Optional. */
+    void (*writable)(struct net_client *nc);
+    /* link_up of this client or its peer changed. Optional. */
+    void (*link_changed)(struct net_client *nc);
+    /* The text after "NAME: " of info network, e.g. "index=0,type=user,net=10.0.2.0". Optional. */
+    void (*describe)(struct net_client *nc, char *buf, size_t len);
+    /* Releases what the client holds; the struct itself is freed by net_client_free if it was made
+     * by net_client_new. Optional. */
+    void (*cleanup)(struct net_client *nc);
+};
+
+struct net_stats {
+    uint64_t frames, bytes; /* delivered to this client */
+    uint64_t dropped;       /* meant for it and thrown away: link down, no room in a hub ... */
+    uint64_t waited;        /* had to wait in the queue */
+};
+
+struct net_queue; /* queue.c */
+
+struct net_client {
+    const struct net_client_ops *ops;
+    struct machine *machine;
+    char *name, *model; /* id of the netdev or NIC; model as info network shows it */
+    struct net_client *peer;
+    struct net_client *next; /* all clients of the machine, in order of creation */
+    struct net_queue *queue; /* frames that wait for this client */
+    struct net_filter *filters;
+    uint32_t offloads;
+    bool link_down; /* set_link NAME off */
+    bool receiving; /* inside ops->receive */
+    bool blocked;   /* its net_send() failed: wants writable() */
+    struct net_stats stats;
+};
+
+/* ---- clients (net.c) ---- */
+
+/* Allocates @size bytes (a struct that begins with struct net_client), and puts it on the machine's
+ * list. @name and @model are copied; NULL name: one is made ("model.N"). */
+struct net_client *net_client_new(struct machine *m, const struct net_client_ops *ops, size_t size,
+                                  const char *model, const char *name);
+/* Disconnects, cleans up and frees. */
+void net_client_free(struct net_client *nc);
+/* Makes @a and @b peers. Both must be without one. */
+void net_connect(struct net_client *a, struct net_client *b);
+void net_disconnect(struct net_client *nc);
+/* By name; NULL: there is none. */
+struct net_client *net_find(struct machine *m, const char *name);
+
+/* ---- frames (net.c, queue.c) ---- */
+
+/* Sends @f to nc's peer. True: taken (or dropped and counted); false: the way is full, nothing was
+ * taken, ops->writable follows. */
+bool net_send(struct net_client *nc, const struct net_frame *f);
+/* A finished frame. */
+static inline bool net_send_buf(struct net_client *nc, const void *data, size_t len)
+{
+    return net_send(nc, &(struct net_frame){ .data = (const uint8_t *)data, .len = len });
+}
+/* @nc has room again: deliver what waits for it, and wake the sender if it was held back. */
+void net_accept(struct net_client *nc);
+/* Throws away what waits for @nc (reset of a NIC). */
+void net_purge(struct net_client *nc);
+
+/* ---- link ---- */
+
+/* The link is up if neither end was set down. A NIC without a peer has its link down. */
+bool net_link_up(const struct net_client *nc);
+/* set_link: @nc (a NIC or a netdev) up or down; tells both ends. */
+void net_set_link(struct net_client *nc, bool up);
+
+/* ---- NICs ---- */
+
+/* The properties mac, netdev and (bootindex by PCI_DEVICE_PROPS) of a NIC's device; member of its
+ * struct. */
+struct nic_conf {
+    uint8_t mac[6];
+    char *netdev;
+};
+#define NIC_PROPS(T, m)                                                                            \
+    { "mac", PROP_MAC, offsetof(T, m.mac), NULL, "address; default 52:54:00:12:34:56 upwards" },   \
+    {                                                                                              \
+        "netdev", PROP_STRING, offsetof(T, m.netdev), NULL, "id of the netdev it is plugged into"  \
+    }
+/* From a NIC device's realize: gives it a MAC if it has none, makes its client (name: the device's
+ * id or MODEL.N), and connects it to conf->netdev. nic->device is @d. NULL with @err: no such
+ * netdev, or it is in use. The device calls net_client_free() in unrealize. */
+struct nic {
+    struct net_client nc;
+    struct device *device;
+    struct nic_conf *conf;
+    uint8_t mac[6]; /* the current one, as info network shows it; the device keeps it up to date */
+};
+struct nic *nic_new(struct device *d, const struct net_client_ops *ops, struct nic_conf *conf,
+                    const char *model, struct error *err);
+/* nic->mac changed. */
+void nic_set_mac(struct nic *nic, const uint8_t mac[6]);
+/* Sends a gratuitous announcement for each NIC (announce_self). */
+void nic_announce_all(struct machine *m);
+
+/* The multicast hash of most datasheets: bits 31-26 (@bits 6) of the big-endian CRC-32 (IEEE 802.3)
+ * of the address; net_crc32_le is the reflected form. */
+uint32_t net_crc32_be(const uint8_t *p, size_t len);
+uint32_t net_crc32_le(const uint8_t *p, size_t len);
+
+/* ---- options and monitor (options.c of net/) ---- */
+
+/* -netdev, -nic, -net, -object filter-*: called in the order of the command line while the options
+ * are parsed; only checks syntax and stores. */
+bool net_option(struct machine *m, const char *option, const char *arg, struct error *err);
+/* Makes the netdevs; before the devices of -device. */
+bool net_init_netdevs(struct machine *m, struct error *err);
+/* Makes the NICs of -nic, -net nic and the default; by the board, with PCI and ISA in place. Checks
+ * afterwards for netdevs without a peer (a warning, as QEMU's). */
+bool net_init_nics(struct machine *m, struct error *err);
+/* netdev_add / netdev_del while running. */
+bool netdev_add(struct machine *m, const char *arg, struct error *err);
+bool netdev_del(struct machine *m, const char *id, struct error *err);
+void net_cleanup(struct machine *m); /* all clients; when the machine goes */
+
+#endif
