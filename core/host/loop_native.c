@@ -3,9 +3,10 @@
  * descriptor is ready, the machine's next timer is due or someone calls host_wake().
  *
  * The loop's state is the process's (the wake descriptor, the list of descriptors): host.h's
- * functions name no context. Descriptors may be added and removed while callbacks run;
- * removal only marks the poll set stale, and the dispatcher looks up each entry again before it
- * calls.
+ * functions name no context. Descriptors may be added and removed while callbacks run: removal
+ * leaves a hole in the array, which the next turn closes, and what is added goes behind those that
+ * are being looked at. poll(2) and not epoll, because who uses many descriptors (libslirp) changes
+ * what it wants of each in every turn, and that would cost a system call each.
  *
  * SIGINT, SIGTERM and SIGHUP ask for an orderly shutdown: the handler sets a flag and wakes the
  * loop, so everything else runs outside signal context.
@@ -34,11 +35,12 @@
 #define SLICE_NS 10000000 /* the longest that a descriptor waits while the guest is busy */
 
 static struct {
-    struct host_poll *polls;
-    struct pollfd *set; /* what the kernel sees; [0] is the wake descriptor */
-    struct host_poll **owners;
-    size_t capacity;
-} loop;
+    struct host_poll **polls; /* [slot]; NULL: a hole; [0] isn't used */
+    struct pollfd *set;       /* what the kernel sees of them; [0] is the wake descriptor */
+    size_t count, capacity;   /* of both, [0] included */
+    bool holes;
+    struct host_poll_hook *hooks;
+} loop = { .count = 1 };
 
 static int wake_fd = -1;
 static volatile sig_atomic_t got_signal, got_signal_pid, got_cont;
@@ -95,71 +97,102 @@ void host_wake(void)
 
 /* ---- descriptors ---- */
 
+/* Room for one more. */
+static void reserve(void)
+{
+    if (loop.count < loop.capacity)
+        return;
+    loop.capacity = 2 * loop.count + 14;
+    loop.polls = realloc(loop.polls, loop.capacity * sizeof *loop.polls);
+    loop.set = realloc(loop.set, loop.capacity * sizeof *loop.set);
+    if (!loop.polls || !loop.set)
+        abort();
+}
+
 void host_poll_add(struct host_poll *p)
 {
-    p->next = loop.polls;
-    loop.polls = p;
+    reserve();
+    p->slot = loop.count;
+    loop.polls[loop.count++] = p;
 }
 
 void host_poll_remove(struct host_poll *p)
 {
-    for (struct host_poll **at = &loop.polls; *at; at = &(*at)->next)
-        if (*at == p) {
-            *at = p->next;
+    if (p->slot && p->slot < loop.count && loop.polls[p->slot] == p) {
+        loop.polls[p->slot] = NULL;
+        loop.holes = true;
+        p->slot = 0;
+    }
+}
+
+void host_poll_hook_add(struct host_poll_hook *h)
+{
+    h->next = loop.hooks;
+    loop.hooks = h;
+}
+
+void host_poll_hook_remove(struct host_poll_hook *h)
+{
+    for (struct host_poll_hook **at = &loop.hooks; *at; at = &(*at)->next)
+        if (*at == h) {
+            *at = h->next;
             return;
         }
 }
 
-static bool still_there(const struct host_poll *p)
-{
-    for (struct host_poll *q = loop.polls; q; q = q->next)
-        if (q == p)
-            return true;
-    return false;
-}
-
-static size_t build_set(void)
+static void close_holes(void)
 {
     size_t n = 1;
-    for (struct host_poll *p = loop.polls; p; p = p->next)
-        n++;
-    if (n > loop.capacity) {
-        loop.set = realloc(loop.set, 2 * n * sizeof *loop.set);
-        loop.owners = realloc(loop.owners, 2 * n * sizeof *loop.owners);
-        if (!loop.set || !loop.owners)
-            abort();
-        loop.capacity = 2 * n;
-    }
-    loop.set[0] = (struct pollfd){ .fd = wake_fd, .events = POLLIN };
-    n = 1;
-    for (struct host_poll *p = loop.polls; p; p = p->next)
-        if (p->events) {
-            loop.owners[n] = p;
-            loop.set[n++] = (struct pollfd){ .fd = p->fd, .events = p->events };
+    for (size_t i = 1; i < loop.count; i++)
+        if (loop.polls[i]) {
+            loop.polls[i]->slot = n;
+            loop.polls[n++] = loop.polls[i];
         }
-    return n;
+    loop.count = n;
+    loop.holes = false;
+}
+
+/* Fills loop.set; returns how many entries. */
+static size_t build_set(void)
+{
+    if (loop.holes)
+        close_holes();
+    reserve();
+    loop.set[0] = (struct pollfd){ .fd = wake_fd, .events = POLLIN };
+    for (size_t i = 1; i < loop.count; i++) {
+        const struct host_poll *p = loop.polls[i];
+        loop.set[i] = (struct pollfd){ .fd = p->events ? p->fd : -1, .events = p->events };
+    }
+    return loop.count;
 }
 
 /* Waits up to @wait_ns (INT64_MAX: for ever) and calls the owners of what became ready. */
 static void poll_once(int64_t wait_ns)
 {
+    for (struct host_poll_hook *h = loop.hooks; h; h = h->next)
+        h->prepare(h->opaque, &wait_ns);
     size_t n = build_set();
     struct timespec t = { .tv_sec = wait_ns / NS_PER_SEC, .tv_nsec = wait_ns % NS_PER_SEC };
     int ready = ppoll(loop.set, n, wait_ns == INT64_MAX ? NULL : &t, NULL);
-    if (ready <= 0)
-        return;
-    if (loop.set[0].revents) {
+    if (ready > 0 && loop.set[0].revents) {
         uint64_t count;
         if (read(wake_fd, &count, sizeof count) < 0) {
             /* nothing there: someone read it before */
         }
+        ready--;
     }
-    for (size_t i = 1; i < n; i++) {
-        struct host_poll *p = loop.owners[i];
-        short revents = loop.set[i].revents;
-        if (revents && still_there(p) && p->fd == loop.set[i].fd)
-            p->ready(p->opaque, revents);
+    for (size_t i = 1; ready > 0 && i < n && i < loop.count; i++) {
+        const struct pollfd s = loop.set[i];
+        if (!s.revents)
+            continue;
+        ready--;
+        struct host_poll *p = loop.polls[i];
+        if (p && p->fd == s.fd)
+            p->ready(p->opaque, s.revents);
     }
+    for (struct host_poll_hook *h = loop.hooks; h; h = h->next)
+        if (h->check)
+            h->check(h->opaque);
 }
 
 /* ---- signals ---- */
