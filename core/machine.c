@@ -26,6 +26,7 @@
 #include "host/host.h"
 #include "log.h"
 #include "monitor/monitor.h"
+#include "net/net.h"
 #include "ui/display.h"
 
 #define CHUNK_NS        500000 /* longest stretch of CPU work between looks at the time */
@@ -130,6 +131,7 @@ void machine_free(struct machine *m)
         m->devices = d->next;
         device_free(d);
     }
+    net_cleanup(m);
     mem_space_free(&m->mem);
     mem_space_free(&m->io);
     monitor_free_all(m);

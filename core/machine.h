@@ -26,6 +26,7 @@ struct fw_cfg;
 struct pc;
 struct i8259;
 struct ioapic;
+struct net;
 
 enum run_state { RUN_STATE_RUNNING, RUN_STATE_PAUSED, RUN_STATE_SHUTDOWN, RUN_STATE_PRELAUNCH };
 enum shutdown_cause {
@@ -82,6 +83,7 @@ struct machine {
     struct input *input;
     struct chardev *chardevs; /* all, see char/char.h */
     struct monitor *monitors; /* all, see monitor/monitor.h */
+    struct net *net;          /* clients, hubs and filters, see net/net_impl.h */
 
     enum run_state state;
     bool reset_requested, quit;

@@ -13,6 +13,10 @@
  *
  * Re-entrance. A frame sent from within receive() to a client that is itself inside receive() is
  * queued and delivered when that call has returned: receive() is never entered twice for a client.
+ * Two clients that answer each other for ever don't hang the machine: after NET_BURST frames the
+ * rest is left to a bottom half.
+ *
+ * A stopped machine (monitor `stop`, -S) takes no frames: those for its NICs wait in the queues.
  *
  * Offloads. A frame may carry unfinished work (checksum to fill in, segments to cut): struct
  * net_offload, which has the meaning of virtio's struct virtio_net_hdr. A client says which kinds
@@ -37,6 +41,7 @@ enum {
     NET_FRAME_MAX = 69632,   /* QEMU's: 64 KB of GSO payload and headers */
     NET_QUEUE_FRAMES = 1024, /* default bounds of a client's queue */
     NET_QUEUE_BYTES = 4 << 20,
+    NET_BURST = 256, /* frames of a queue that are delivered in one go */
 };
 
 /* What a receiver can be given unfinished: bits of net_client.offloads. */
@@ -88,6 +93,7 @@ struct net_stats {
     uint64_t frames, bytes; /* delivered to this client */
     uint64_t dropped;       /* meant for it and thrown away: link down, no room in a hub ... */
     uint64_t waited;        /* had to wait in the queue */
+    uint64_t unsent;        /* sent by it and thrown away: no peer, or no frame at all */
 };
 
 struct net_queue; /* queue.c */
@@ -102,8 +108,11 @@ struct net_client {
     struct net_filter *filters;
     uint32_t offloads;
     bool link_down; /* set_link NAME off */
-    bool receiving; /* inside ops->receive */
-    bool blocked;   /* its net_send() failed: wants writable() */
+    /* queue.c's own: */
+    bool receiving;    /* inside ops->receive */
+    bool accept_again; /* net_accept() was called in there */
+    bool deferred;     /* the rest of the queue is delivered by a bottom half */
+    bool blocked;      /* its net_send() failed: wants writable() */
     struct net_stats stats;
 };
 
@@ -131,10 +140,16 @@ static inline bool net_send_buf(struct net_client *nc, const void *data, size_t 
 {
     return net_send(nc, &(struct net_frame){ .data = (const uint8_t *)data, .len = len });
 }
-/* @nc has room again: deliver what waits for it, and wake the sender if it was held back. */
+/* Would net_send() of a frame of @len bytes take it? If not, ops->writable follows. For senders
+ * that must have an answer before they begin (a hub). */
+bool net_can_send(struct net_client *nc, size_t len);
+/* @nc has room again: deliver what waits for it, and wake the sender if it was held back. Frames
+ * may arrive (ops->receive) before it returns. May be called at any time, also from receive(). */
 void net_accept(struct net_client *nc);
 /* Throws away what waits for @nc (reset of a NIC). */
 void net_purge(struct net_client *nc);
+/* Frames that wait for @nc. */
+size_t net_queue_length(const struct net_client *nc);
 
 /* ---- link ---- */
 
@@ -158,15 +173,21 @@ struct nic_conf {
     }
 /* From a NIC device's realize: gives it a MAC if it has none, makes its client (name: the device's
  * id or MODEL.N), and connects it to conf->netdev. nic->device is @d. NULL with @err: no such
- * netdev, or it is in use. The device calls net_client_free() in unrealize. */
+ * netdev, or it is in use; realize must then undo what it did itself (pci_device_exit). The device
+ * calls nic_free() in unrealize. */
 struct nic {
     struct net_client nc;
     struct device *device;
     struct nic_conf *conf;
     uint8_t mac[6]; /* the current one, as info network shows it; the device keeps it up to date */
+    uint8_t conf_mac[6]; /* nic.c's: the one it was made with */
 };
 struct nic *nic_new(struct device *d, const struct net_client_ops *ops, struct nic_conf *conf,
                     const char *model, struct error *err);
+void nic_free(struct nic *nic);
+/* Gives @conf the next default address if it has none; nic_new does it, for devices that need the
+ * address earlier (EEPROM contents). */
+void nic_conf_default_mac(struct machine *m, struct nic_conf *conf);
 /* nic->mac changed. */
 void nic_set_mac(struct nic *nic, const uint8_t mac[6]);
 /* Sends a gratuitous announcement for each NIC (announce_self). */
@@ -176,6 +197,8 @@ void nic_announce_all(struct machine *m);
  * of the address; net_crc32_le is the reflected form. */
 uint32_t net_crc32_be(const uint8_t *p, size_t len);
 uint32_t net_crc32_le(const uint8_t *p, size_t len);
+/* The Internet checksum (RFC 1071) of @len bytes, as a number. */
+uint16_t net_checksum(const void *data, size_t len);
 
 /* ---- options and monitor (options.c of net/) ---- */
 

@@ -1,0 +1,46 @@
+/*
+ * What the files of net/ share besides net.h: a machine's network as a whole.
+ */
+#ifndef SLIPWAY_NET_IMPL_H
+#define SLIPWAY_NET_IMPL_H
+
+#include "machine.h"
+#include "net/net.h"
+
+/* A machine's m->net. */
+struct net {
+    struct net_client *clients; /* in order of creation */
+    /* How many NICs use each of the default addresses 52:54:00:12:34:xx. */
+    uint8_t mac_used[256];
+    bool held; /* the machine is stopped: frames for NICs wait */
+    struct machine_listener listener;
+};
+
+/* The machine's network; made at the first call. */
+struct net *net_of(struct machine *m);
+
+/* ---- queue.c ---- */
+
+/* Frees the queue and what waits in it, uncounted; for a client that goes. */
+void net_queue_free(struct net_client *nc);
+/* Bottom halves of @nc that are still to come won't. */
+void net_queue_cancel(struct net_client *nc);
+/* The peer, if it waits for room, is told that there is some. */
+void net_wake_sender(struct net_client *nc);
+/* Puts @f on its way to @nc behind all filters; there must be room (see net_can_send). */
+void net_deliver(struct net_client *nc, const struct net_frame *f);
+
+/* ---- offload.c ---- */
+
+/* Is there work in @f that @nc can't do itself? */
+bool net_offload_needed(const struct net_client *nc, const struct net_frame *f);
+/* The @n-th of the finished frames that @f becomes, in a buffer of f->len bytes. Returns its
+ * length; 0: there is no such frame, or (for @n 0) @f makes no sense. */
+size_t net_offload_finish(const struct net_frame *f, unsigned n, uint8_t *buf);
+
+/* ---- filter.c ---- */
+
+/* Shows @f to the filters between @from and @to. True: one of them took it away. */
+bool net_filter_frame(struct net_client *from, struct net_client *to, const struct net_frame *f);
+
+#endif
