@@ -3,6 +3,7 @@
  */
 #include "hw/debugcon.h"
 #include "hw/device.h"
+#include "hw/net/nics.h"
 #include "hw/serial.h"
 #include "hw/vga.h"
 #include "hw/virtio/virtio_blk.h"
@@ -14,6 +15,8 @@ const struct device_class *const device_classes[] = {
     &isa_debug_exit_class,
     &isa_debugcon_class,
     &isa_serial_class,
+    &ne2k_isa_class,
+    &ne2k_pci_class,
     &pc_testdev_class,
     &vga_pci_class,
     &virtio_blk_pci_class,

@@ -1,0 +1,14 @@
+/*
+ * The NIC models, for -device (classes.c).
+ */
+#ifndef SLIPWAY_HW_NET_NICS_H
+#define SLIPWAY_HW_NET_NICS_H
+
+#include "hw/device.h"
+
+extern const struct device_class ne2k_isa_class; /* ne2000_isa.c */
+extern const struct device_class ne2k_pci_class; /* ne2000_pci.c */
+extern const struct device_class pcnet_class;    /* pcnet.c */
+extern const struct device_class rtl8139_class;  /* rtl8139.c */
+
+#endif
