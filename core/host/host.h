@@ -34,14 +34,25 @@ struct host_stream_ops {
     void (*writable)(void *opaque); /* after a short write, when room is there */
     void (*connected)(void *opaque, struct host_stream *peer); /* listening stream: a client came */
     void (*closed)(void *opaque);                              /* peer went away */
+    /* host_stream_open_later: it is usable now; or it failed (@error: why), then it is only good to
+     * be closed */
+    void (*opened)(void *opaque, const char *error);
 };
-/* kind: "stdio" (@spec "signal=off": Ctrl-C and friends go to the guest), "pty", "tcp", "unix".
- * @spec: the rest
- * ("host:port", path). @listen: server side; host_stream_name then
- * tells where (pty path, bound port). */
+/* kind and @spec: "stdio" ("signal=off": Ctrl-C and friends go to the guest), "pty" (""), "tcp"
+ * ("HOST:PORT[,ipv4][,ipv6][,to=N][,keep-alive]": only that family; the first free port up to N;
+ * an empty HOST is any IPv4 address for a server, and with ",dual" any of both families), "unix"
+ * (path), "abstract" and "abstract-padded" (name of an abstract Unix socket, alone or with zeros to
+ * the full length), "fd" (number of a socket that the process was given). What the platform can't
+ * do is an error. @listen: server side. host_stream_name then tells where it is (pty path, bound
+ * port; of a client that came, where from). A client waits until it is connected. */
 struct host_stream *host_stream_open(const char *kind, const char *spec, bool listen,
                                      const struct host_stream_ops *ops, void *opaque,
                                      struct error *err);
+/* The same for a PC that is running already: connects in the background, and ops->opened follows in
+ * any case unless NULL was returned. */
+struct host_stream *host_stream_open_later(const char *kind, const char *spec, bool listen,
+                                           const struct host_stream_ops *ops, void *opaque,
+                                           struct error *err);
 void host_stream_set_ops(struct host_stream *s, const struct host_stream_ops *ops, void *opaque);
 /* > 0 bytes; 0 end of file; -EAGAIN nothing now; -errno. */
 long host_stream_read(struct host_stream *s, void *buf, size_t len);
@@ -50,6 +61,43 @@ long host_stream_write(struct host_stream *s, const void *buf, size_t len);
 void host_stream_want_read(struct host_stream *s, bool want);
 const char *host_stream_name(const struct host_stream *s);
 void host_stream_close(struct host_stream *s);
+
+/* A datagram socket. Non-blocking. */
+struct host_dgram;
+struct host_dgram_ops {
+    void (*readable)(void *opaque); /* something came; level-triggered while it is wanted */
+    void (*writable)(void *opaque); /* after -EAGAIN from sending */
+    /* It doesn't work after all (JavaScript binds in the background): only good to be closed. */
+    void (*failed)(void *opaque, const char *error);
+};
+struct host_dgram_options {
+    const char *kind;      /* "udp", "unix", "fd" (platforms may lack the last two) */
+    const char *local;     /* "HOST:PORT" (empty: any), a path (a socket file that is there is
+                              replaced), the number of a descriptor; NULL: any */
+    const char *remote;    /* "HOST:PORT" or a path; NULL: none. A multicast group (IPv4) is joined,
+                              local is its address then, and others on this host receive, too */
+    const char *interface; /* multicast: IPv4 address of the interface; NULL: the system's choice */
+};
+struct host_address {
+    bool ipv6;
+    uint8_t ip[16]; /* the first 4 for IPv4 */
+    uint16_t port;
+};
+struct host_dgram *host_dgram_open(const struct host_dgram_options *o,
+                                   const struct host_dgram_ops *ops, void *opaque,
+                                   struct error *err);
+/* One datagram, cut off to @len bytes: its length >= 0, or -EAGAIN: nothing there. @from (may be
+ * NULL) is only set for "udp". */
+long host_dgram_recv(struct host_dgram *d, void *buf, size_t len, struct host_address *from);
+/* To @to, or to the remote if that is NULL. 0; -EAGAIN: no room, writable() follows; -errno: it is
+ * lost. */
+int host_dgram_send(struct host_dgram *d, const void *buf, size_t len,
+                    const struct host_address *to);
+void host_dgram_want_read(struct host_dgram *d, bool want);
+/* Where it is bound and what it sends to, as text: "127.0.0.1:4001", a path, "". */
+const char *host_dgram_local(const struct host_dgram *d);
+const char *host_dgram_remote(const struct host_dgram *d);
+void host_dgram_close(struct host_dgram *d);
 
 /* Asks the loop to come back at once (from a signal handler, or when work was queued). */
 void host_wake(void);

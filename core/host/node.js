@@ -8,7 +8,8 @@ var SLIPWAY_STRINGS = LibraryManager.library.$UTF8ToString ? ['$UTF8ToString', '
 mergeInto(LibraryManager.library, {
   slipway_js_start: function () {
     slipwayHost.start({ turn: _slipway_turn, exitStatus: _slipway_exit_status, signal: _slipway_signal,
-      event: _slipway_stream_event });
+      event: _slipway_stream_event, // not in programs without datagram sockets
+      dgramEvent: typeof _slipway_dgram_event === 'undefined' ? null : _slipway_dgram_event });
   },
   slipway_js_wake: function () {
     slipwayHost.wake();
@@ -17,9 +18,9 @@ mergeInto(LibraryManager.library, {
     slipwayHost.random(HEAPU8, pointer >>> 0, length);
   },
   slipway_js_open__deps: SLIPWAY_STRINGS,
-  slipway_js_open: function (kind, spec, listen, owner, error, errorLength) {
+  slipway_js_open: function (kind, spec, mode, owner, error, errorLength) {
     try {
-      return slipwayHost.open(UTF8ToString(kind), UTF8ToString(spec), !!listen, owner);
+      return slipwayHost.open(UTF8ToString(kind), UTF8ToString(spec), mode, owner);
     } catch (e) {
       stringToUTF8(slipwayHost.message(e), error >>> 0, errorLength);
       return 0;
@@ -43,5 +44,28 @@ mergeInto(LibraryManager.library, {
   },
   slipway_js_close: function (number) {
     slipwayHost.close(number);
+  },
+  slipway_js_dgram_open__deps: SLIPWAY_STRINGS,
+  slipway_js_dgram_open: function (kind, local, remote, multicastInterface, owner, error, errorLength) {
+    function text(pointer) {
+      return pointer ? UTF8ToString(pointer) : null;
+    }
+    try {
+      return slipwayDatagrams.open(text(kind), text(local), text(remote), text(multicastInterface), owner);
+    } catch (e) {
+      stringToUTF8(slipwayHost.message(e), error >>> 0, errorLength);
+      return 0;
+    }
+  },
+  slipway_js_dgram_recv: function (number, pointer, length, from) {
+    return slipwayDatagrams.receive(number, HEAPU8, pointer >>> 0, length, from >>> 0);
+  },
+  slipway_js_dgram_send: function (number, pointer, length, to) {
+    return slipwayDatagrams.send(number, HEAPU8, pointer >>> 0, length, to >>> 0);
+  },
+  slipway_js_dgram_name__deps: SLIPWAY_STRINGS,
+  slipway_js_dgram_name: function (number, which, pointer, length) {
+    var s = slipwayHost.streams[number];
+    stringToUTF8([s.local, s.remote, s.error || ''][which], pointer >>> 0, length);
   },
 });

@@ -2,12 +2,13 @@
  * Byte streams over file descriptors: stdio, pty, TCP and Unix sockets.
  *
  * A stream has one descriptor to read and one to write (the same, except for stdio) and a poll
- * entry for each. reading  POLLIN is asked for while someone wants it; readable() calls
- * host_stream_read(), which returns 0 at the end. closed() then runs once, from the loop. writing
- * is tried at once; what didn't fit is the caller's, and POLLOUT then brings writable(). listen
- * POLLIN means clients; each becomes a stream of its own, handed to connected(). A pty's master
- * reads EIO while nobody has the slave open: that isn't an end, so it counts as "nothing now" and
- * is looked at again every PTY_RETRY_NS.
+ * entry for each.
+ *   reading  POLLIN is asked for while someone wants it; readable() calls host_stream_read(), which
+ *            returns 0 at the end. closed() then runs once, from the loop.
+ *   writing  is tried at once; what didn't fit is the caller's, and POLLOUT then brings writable().
+ *   listen   POLLIN means clients; each becomes a stream of its own, handed to connected().
+ * Sockets are made in socket_native.c. A pty's master reads EIO while nobody has the slave open:
+ * that isn't an end, so it counts as "nothing now" and is looked at again every PTY_RETRY_NS.
  *
  * Descriptors that others share (stdin, stdout) must not become O_NONBLOCK behind their backs:
  * stdout is opened a second time through /proc where that is possible, and only otherwise switched
@@ -15,10 +16,8 @@
  */
 #define _GNU_SOURCE
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -28,13 +27,14 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include "clock.h"
+#include "host/address_native.h"
 #include "host/host.h"
 #include "host/native.h"
+#include "host/socket_native.h"
 
 #define PTY_RETRY_NS (NS_PER_SEC / 5)
 
@@ -47,7 +47,8 @@ struct host_stream {
     bool ended;       /* closed() is on its way or was called */
     int stdout_flags; /* to restore; -1: untouched */
     char *name;
-    char *unlink_path; /* unix server */
+    char *unlink_path;                  /* unix server */
+    struct socket_connector *connector; /* connecting in the background; no descriptor yet */
     const struct host_stream_ops *ops;
     void *opaque;
 };
@@ -56,7 +57,7 @@ struct host_stream {
 
 static void update_events(struct host_stream *s)
 {
-    s->in.events = s->want_read && !s->ended ? POLLIN : 0;
+    s->in.events = s->want_read && !s->ended && s->in.fd >= 0 ? POLLIN : 0;
 }
 
 static void report_closed(void *opaque)
@@ -90,7 +91,9 @@ static struct host_stream *stream_new(enum stream_kind kind, int in_fd, int out_
 
 static void accept_client(struct host_stream *s)
 {
-    int fd = accept4(s->in.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    struct sockaddr_storage a;
+    socklen_t len = sizeof a;
+    int fd = accept4(s->in.fd, (struct sockaddr *)&a, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0)
         return;
     int one = 1;
@@ -101,6 +104,10 @@ static void accept_client(struct host_stream *s)
         close(fd);
         return;
     }
+    char from[128] = "";
+    if (a.ss_family != AF_UNIX)
+        address_text((struct sockaddr *)&a, len, from, sizeof from);
+    client->name = strdup(from);
     if (s->ops && s->ops->connected)
         s->ops->connected(s->opaque, client);
     else
@@ -212,131 +219,33 @@ static struct host_stream *open_pty(const struct host_stream_ops *ops, void *opa
     return finish(s, named ? path : "pty", err);
 }
 
-/* "host:port" -> addresses; an empty host is any address for a server and the local host for a
- * client. */
-static bool resolve(const char *spec, bool listen, struct addrinfo **list, struct error *err)
+static struct host_stream *wrap_socket(const char *kind, const char *spec, int fd, bool listening,
+                                       const struct host_stream_ops *ops, void *opaque,
+                                       struct error *err)
 {
-    char host[256];
-    const char *colon = strrchr(spec, ':');
-    if (!colon || !colon[1] || (size_t)(colon - spec) >= sizeof host)
-        return error_set(err, "tcp:%s: expected HOST:PORT", spec);
-    size_t len = (size_t)(colon - spec);
-    memcpy(host, spec, len);
-    host[len] = 0;
-    char *name = host;
-    if (len >= 2 && host[0] == '[' && host[len - 1] == ']') { /* an IPv6 address */
-        host[len - 1] = 0;
-        name++;
-    }
-    struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
-                              .ai_family = *name ? AF_UNSPEC : AF_INET,
-                              .ai_flags = listen ? AI_PASSIVE : 0 };
-    int e = getaddrinfo(*name ? name : NULL, colon + 1, &hints, list);
-    if (e)
-        return error_set(err, "tcp:%s: %s", spec, gai_strerror(e));
-    return true;
-}
-
-static void describe_address(int fd, char *buf, size_t len)
-{
+    char where[160];
     struct sockaddr_storage a;
-    socklen_t alen = sizeof a;
-    char host[64], port[16];
-    if (getsockname(fd, (struct sockaddr *)&a, &alen) < 0 ||
-        getnameinfo((struct sockaddr *)&a, alen, host, sizeof host, port, sizeof port,
-                    NI_NUMERICHOST | NI_NUMERICSERV))
-        snprintf(buf, len, "tcp");
-    else
-        snprintf(buf, len, strchr(host, ':') ? "tcp:[%s]:%s" : "tcp:%s:%s", host, port);
-}
-
-static struct host_stream *open_tcp(const char *spec, bool listening,
-                                    const struct host_stream_ops *ops, void *opaque,
-                                    struct error *err)
-{
-    struct addrinfo *list;
-    if (!resolve(spec, listening, &list, err))
-        return NULL;
-    int fd = -1, error = 0, one = 1;
-    for (struct addrinfo *a = list; a && fd < 0; a = a->ai_next) {
-        fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, a->ai_protocol);
-        if (fd < 0) {
-            error = errno;
-            continue;
-        }
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-        /* connect blocks: it happens at start-up, and an unreachable peer must be an error there */
-        if (listening ? bind(fd, a->ai_addr, a->ai_addrlen) < 0 || listen(fd, 4) < 0
-                      : connect(fd, a->ai_addr, a->ai_addrlen) < 0) {
-            error = errno;
-            close(fd);
-            fd = -1;
-        }
-    }
-    freeaddrinfo(list);
-    if (fd < 0) {
-        error_set(err, "tcp:%s: %s", spec, strerror(error));
-        return NULL;
-    }
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-    char name[128];
-    describe_address(fd, name, sizeof name);
+    socklen_t len = sizeof a;
     struct host_stream *s =
         stream_new(listening ? STREAM_LISTEN : STREAM_SOCKET, fd, fd, ops, opaque);
     if (!s)
         close(fd);
-    return finish(s, name, err);
+    else if (listening && !strcmp(kind, "unix"))
+        s->unlink_path = strdup(spec);
+    if (!strcmp(kind, "tcp") && !getsockname(fd, (struct sockaddr *)&a, &len)) {
+        strcpy(where, "tcp:");
+        address_text((struct sockaddr *)&a, len, where + 4, sizeof where - 4);
+        spec = where;
+    }
+    return finish(s, spec, err);
 }
 
-/* A socket file that nobody listens on is left over from a process that died: its place may be
- * taken. */
-static void remove_stale_socket(const struct sockaddr_un *a)
+static struct host_stream *open_given(const char *spec, const struct host_stream_ops *ops,
+                                      void *opaque, struct error *err)
 {
-    struct stat st;
-    if (lstat(a->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
-        return;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return;
-    if (connect(fd, (const struct sockaddr *)a, sizeof *a) < 0 && errno == ECONNREFUSED)
-        unlink(a->sun_path);
-    close(fd);
-}
-
-static struct host_stream *open_unix(const char *path, bool listening,
-                                     const struct host_stream_ops *ops, void *opaque,
-                                     struct error *err)
-{
-    struct sockaddr_un a = { .sun_family = AF_UNIX };
-    if (!*path || strlen(path) >= sizeof a.sun_path) {
-        error_set(err, "unix:%s: the path must have 1 to %zu characters", path,
-                  sizeof a.sun_path - 1);
-        return NULL;
-    }
-    strcpy(a.sun_path, path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool ok = fd >= 0;
-    if (ok && listening) {
-        remove_stale_socket(&a);
-        ok = bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && listen(fd, 4) == 0;
-    } else if (ok) {
-        ok = connect(fd, (struct sockaddr *)&a, sizeof a) == 0;
-    }
-    if (!ok) {
-        error_set(err, "unix:%s: %s", path, strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        return NULL;
-    }
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-    struct host_stream *s =
-        stream_new(listening ? STREAM_LISTEN : STREAM_SOCKET, fd, fd, ops, opaque);
-    if (!s)
-        close(fd);
-    else if (listening)
-        s->unlink_path = strdup(path);
-    return finish(s, path, err);
+    bool listening;
+    int fd = socket_given(spec, &listening, err);
+    return fd < 0 ? NULL : wrap_socket("fd", spec, fd, listening, ops, opaque, err);
 }
 
 struct host_stream *host_stream_open(const char *kind, const char *spec, bool listen,
@@ -347,12 +256,56 @@ struct host_stream *host_stream_open(const char *kind, const char *spec, bool li
         return open_stdio(spec, ops, opaque, err);
     if (!strcmp(kind, "pty"))
         return open_pty(ops, opaque, err);
-    if (!strcmp(kind, "tcp"))
-        return open_tcp(spec, listen, ops, opaque, err);
-    if (!strcmp(kind, "unix"))
-        return open_unix(spec, listen, ops, opaque, err);
-    error_set(err, "%s: no such kind of stream here", kind);
-    return NULL;
+    if (!strcmp(kind, "fd"))
+        return open_given(spec, ops, opaque, err);
+    if (!socket_kind(kind)) {
+        error_set(err, "%s: no such kind of stream here", kind);
+        return NULL;
+    }
+    int fd = listen ? socket_listen(kind, spec, err) : socket_connect(kind, spec, err);
+    return fd < 0 ? NULL : wrap_socket(kind, spec, fd, listen, ops, opaque, err);
+}
+
+static void report_opened(void *opaque)
+{
+    struct host_stream *s = opaque;
+    host_every_stop(report_opened, s);
+    if (s->ops && s->ops->opened)
+        s->ops->opened(s->opaque, NULL);
+}
+
+static void connected_later(void *opaque, int fd, const char *error)
+{
+    struct host_stream *s = opaque;
+    s->connector = NULL;
+    if (fd >= 0) {
+        s->in.fd = s->out.fd = fd;
+        update_events(s);
+    }
+    if (s->ops && s->ops->opened)
+        s->ops->opened(s->opaque, error);
+}
+
+struct host_stream *host_stream_open_later(const char *kind, const char *spec, bool listen,
+                                           const struct host_stream_ops *ops, void *opaque,
+                                           struct error *err)
+{
+    struct host_stream *s;
+    if (listen || !socket_kind(kind)) {
+        s = host_stream_open(kind, spec, listen, ops, opaque, err);
+        if (s)
+            host_every(0, report_opened, s);
+        return s;
+    }
+    s = finish(stream_new(STREAM_SOCKET, -1, -1, ops, opaque), spec, err);
+    if (!s)
+        return NULL;
+    s->connector = socket_connect_later(kind, spec, connected_later, s, err);
+    if (!s->connector) {
+        host_stream_close(s);
+        return NULL;
+    }
+    return s;
 }
 
 /* ---- using them ---- */
@@ -369,6 +322,8 @@ long host_stream_read(struct host_stream *s, void *buf, size_t len)
 {
     if (s->ended)
         return 0;
+    if (s->connector)
+        return -EAGAIN;
     if (s->kind == STREAM_STDIO) { /* may be blocking: ask first */
         struct pollfd p = { .fd = s->in.fd, .events = POLLIN };
         if (poll(&p, 1, 0) <= 0)
@@ -387,6 +342,8 @@ long host_stream_read(struct host_stream *s, void *buf, size_t len)
 long host_stream_write(struct host_stream *s, const void *buf, size_t len)
 {
     ssize_t n;
+    if (s->connector)
+        return -EAGAIN;          /* opened() follows */
     if (s->kind == STREAM_PTY) { /* nobody has the slave open: like a line without a terminal */
         struct pollfd p = { .fd = s->out.fd, .events = POLLOUT };
         if (poll(&p, 1, 0) > 0 && (p.revents & POLLHUP))
@@ -426,6 +383,8 @@ void host_stream_close(struct host_stream *s)
         return;
     host_every_stop(report_closed, s);
     host_every_stop(retry_pty, s);
+    host_every_stop(report_opened, s);
+    socket_connect_cancel(s->connector);
     host_poll_remove(&s->in);
     host_poll_remove(&s->out);
     if (s->kind == STREAM_STDIO) {
@@ -434,7 +393,7 @@ void host_stream_close(struct host_stream *s)
         else if (s->stdout_flags >= 0)
             fcntl(STDOUT_FILENO, F_SETFL, s->stdout_flags);
         terminal_restore();
-    } else {
+    } else if (s->in.fd >= 0) {
         close(s->in.fd);
     }
     if (s->unlink_path)

@@ -15,7 +15,13 @@
 #include "host/host.h"
 #include "host/wasm.h"
 
-enum { EVENT_READABLE, EVENT_WRITABLE, EVENT_CONNECTED, EVENT_CLOSED }; /* as in node.js */
+enum {
+    EVENT_READABLE,
+    EVENT_WRITABLE,
+    EVENT_CONNECTED,
+    EVENT_CLOSED,
+    EVENT_OPENED
+}; /* as in host.js */
 
 struct host_stream {
     int number;
@@ -34,7 +40,16 @@ static struct host_stream *stream_new(const struct host_stream_ops *ops, void *o
     return s;
 }
 
-EMSCRIPTEN_KEEPALIVE void slipway_stream_event(struct host_stream *s, int event, int client)
+static void update_name(struct host_stream *s)
+{
+    char name[300];
+    slipway_js_name(s->number, name, sizeof name);
+    free(s->name);
+    s->name = strdup(name);
+}
+
+/* @argument: the client's number, or whether opening failed. */
+EMSCRIPTEN_KEEPALIVE void slipway_stream_event(struct host_stream *s, int event, int argument)
 {
     const struct host_stream_ops *ops = s->ops;
     switch (event) {
@@ -51,11 +66,12 @@ EMSCRIPTEN_KEEPALIVE void slipway_stream_event(struct host_stream *s, int event,
     case EVENT_CONNECTED: {
         struct host_stream *c = ops && ops->connected ? stream_new(NULL, NULL) : NULL;
         if (!c) {
-            slipway_js_close(client);
+            slipway_js_close(argument);
             break;
         }
-        c->number = client;
-        slipway_js_set_owner(client, c);
+        c->number = argument;
+        slipway_js_set_owner(argument, c);
+        update_name(c);
         ops->connected(s->opaque, c);
         break;
     }
@@ -63,26 +79,45 @@ EMSCRIPTEN_KEEPALIVE void slipway_stream_event(struct host_stream *s, int event,
         if (ops && ops->closed)
             ops->closed(s->opaque);
         break;
+    case EVENT_OPENED:
+        update_name(s);
+        if (ops && ops->opened)
+            ops->opened(s->opaque, argument ? s->name ? s->name : "" : NULL);
+        break;
     }
+}
+
+static struct host_stream *stream_open(const char *kind, const char *spec, int mode,
+                                       const struct host_stream_ops *ops, void *opaque,
+                                       struct error *err)
+{
+    char message[256] = "out of memory";
+    struct host_stream *s = stream_new(ops, opaque);
+    if (s)
+        s->number = slipway_js_open(kind, spec ? spec : "", mode, s, message, sizeof message);
+    if (!s || !s->number) {
+        free(s);
+        error_set(err, "%s%s%s: %s", kind, spec && *spec ? ":" : "", spec ? spec : "", message);
+        return NULL;
+    }
+    update_name(s);
+    host_stream_want_read(s, (mode & SLIPWAY_JS_LISTEN) || (ops && ops->readable));
+    return s;
 }
 
 struct host_stream *host_stream_open(const char *kind, const char *spec, bool listen,
                                      const struct host_stream_ops *ops, void *opaque,
                                      struct error *err)
 {
-    char message[256] = "out of memory", name[300];
-    struct host_stream *s = stream_new(ops, opaque);
-    if (s)
-        s->number = slipway_js_open(kind, spec ? spec : "", listen, s, message, sizeof message);
-    if (!s || !s->number) {
-        free(s);
-        error_set(err, "%s%s%s: %s", kind, spec && *spec ? ":" : "", spec ? spec : "", message);
-        return NULL;
-    }
-    slipway_js_name(s->number, name, sizeof name);
-    s->name = strdup(name);
-    host_stream_want_read(s, listen || (ops && ops->readable));
-    return s;
+    return stream_open(kind, spec, listen ? SLIPWAY_JS_LISTEN : 0, ops, opaque, err);
+}
+
+struct host_stream *host_stream_open_later(const char *kind, const char *spec, bool listen,
+                                           const struct host_stream_ops *ops, void *opaque,
+                                           struct error *err)
+{
+    return stream_open(kind, spec, (listen ? SLIPWAY_JS_LISTEN : 0) | SLIPWAY_JS_LATER, ops, opaque,
+                       err);
 }
 
 void host_stream_set_ops(struct host_stream *s, const struct host_stream_ops *ops, void *opaque)

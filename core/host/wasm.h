@@ -9,14 +9,17 @@
 #include <stddef.h>
 
 struct host_stream;
+struct host_dgram;
+struct host_address;
 
 void slipway_js_start(void); /* begin to call slipway_turn() */
 void slipway_js_wake(void);
 void slipway_js_random(void *buf, size_t len);
 
 /* Streams are numbers in JavaScript; @owner comes back in slipway_stream_event(). Opening gives a
- * number, or 0 and a message in @error (@error_len bytes). */
-int slipway_js_open(const char *kind, const char *spec, bool listen, struct host_stream *owner,
+ * number, or 0 and a message in @error (@error_len bytes). @mode: bits. */
+enum { SLIPWAY_JS_LISTEN = 1, SLIPWAY_JS_LATER = 2 };
+int slipway_js_open(const char *kind, const char *spec, int mode, struct host_stream *owner,
                     char *error, int error_len);
 void slipway_js_set_owner(int stream, struct host_stream *owner);
 /* > 0 bytes; 0 end; -1 not now; -2 failed. */
@@ -24,7 +27,18 @@ int slipway_js_read(int stream, void *buf, size_t len);
 int slipway_js_write(int stream, const void *buf, size_t len);
 void slipway_js_want_read(int stream, bool want);
 void slipway_js_close(int stream);
-/* Where the stream is, as text. */
+/* Where the stream is, as text; after a failure in the background: why. */
 void slipway_js_name(int stream, char *buf, int len);
+
+/* Datagram sockets are numbers, too; slipway_js_want_read and slipway_js_close are for both. */
+int slipway_js_dgram_open(const char *kind, const char *local, const char *remote,
+                          const char *interface, struct host_dgram *owner, char *error,
+                          int error_len);
+/* Length; -1: nothing there. */
+int slipway_js_dgram_recv(int dgram, void *buf, size_t len, struct host_address *from);
+/* 0; -1: not now; -2: lost. */
+int slipway_js_dgram_send(int dgram, const void *buf, size_t len, const struct host_address *to);
+/* @which: 0 where it is bound, 1 what it sends to, 2 why it failed. */
+void slipway_js_dgram_name(int dgram, int which, char *buf, int len);
 
 #endif

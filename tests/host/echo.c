@@ -78,7 +78,9 @@ static void closed(void *opaque)
     machine_request_shutdown(&machine, SHUTDOWN_HOST_QMP_QUIT, 3);
 }
 
-static const struct host_stream_ops ops = { readable, writable, connected, closed };
+static const struct host_stream_ops ops = {
+    .readable = readable, .writable = writable, .connected = connected, .closed = closed
+};
 
 static void tick(void *opaque)
 {

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -235,6 +236,122 @@ static void waking_ends_a_wait(void)
     CHECK(host_monotonic_ns() - start < 1000 * MS);
 }
 
+static int opened_times;
+static char opened_error[256];
+
+static void on_opened(void *opaque, const char *error)
+{
+    opened_times++;
+    snprintf(opened_error, sizeof opened_error, "%s", error ? error : "");
+}
+
+static const struct host_stream_ops later_ops = { .readable = on_readable,
+                                                  .writable = on_writable,
+                                                  .connected = on_connected,
+                                                  .closed = on_closed,
+                                                  .opened = on_opened };
+
+static void await_opened(void)
+{
+    for (int i = 0; i < 1000 && !opened_times; i++)
+        turn(1);
+}
+
+static void connecting_in_the_background(void)
+{
+    struct error err = { "" };
+    char spec[100];
+    memset(&a, 0, sizeof a);
+    memset(&b, 0, sizeof b);
+    opened_times = 0;
+    a.s = host_stream_open_later("tcp", "127.0.0.1:0", true, &later_ops, &a, &err);
+    CHECK(a.s);
+    CHECK_EQ(opened_times, 0);
+    await_opened();
+    CHECK_EQ(opened_times, 1);
+    CHECK_STR(opened_error, "");
+
+    opened_times = 0;
+    snprintf(spec, sizeof spec, "%s,ipv4,keep-alive", host_stream_name(a.s) + strlen("tcp:"));
+    b.s = host_stream_open_later("tcp", spec, false, &later_ops, &b, &err);
+    CHECK(b.s);
+    CHECK_EQ(host_stream_write(b.s, "hello", 5), -EAGAIN);
+    await_opened();
+    CHECK_EQ(opened_times, 1);
+    CHECK_STR(opened_error, "");
+    CHECK_EQ(host_stream_write(b.s, "hello", 5), 5);
+    for (int i = 0; i < 1000 && a.len < 5; i++)
+        turn(1);
+    CHECK_EQ(a.len, 5);
+    CHECK(!strncmp(host_stream_name(a.client), "127.0.0.1:", 10));
+
+    /* "to": the next port is free */
+    unsigned port = (unsigned)atoi(strrchr(host_stream_name(a.s), ':') + 1);
+    struct peer *c = calloc(1, sizeof *c);
+    snprintf(spec, sizeof spec, "127.0.0.1:%u", port);
+    CHECK(!host_stream_open_later("tcp", spec, true, &later_ops, c, &err));
+    CHECK(strstr(err.msg, "Address already in use"));
+    snprintf(spec, sizeof spec, "127.0.0.1:%u,to=%u", port, port + 50);
+    c->s = host_stream_open_later("tcp", spec, true, &later_ops, c, &err);
+    CHECK(c->s);
+    CHECK(atoi(strrchr(host_stream_name(c->s), ':') + 1) > (int)port);
+    host_stream_close(c->s);
+    free(c);
+
+    /* nobody there: told from the loop, never from the call */
+    host_stream_close(a.client);
+    host_stream_close(b.s);
+    snprintf(spec, sizeof spec, "%s", host_stream_name(a.s) + strlen("tcp:"));
+    host_stream_close(a.s);
+    opened_times = 0;
+    b.s = host_stream_open_later("tcp", spec, false, &later_ops, &b, &err);
+    CHECK(b.s);
+    CHECK_EQ(opened_times, 0);
+    await_opened();
+    CHECK_EQ(opened_times, 1);
+    CHECK_STR(opened_error, "Connection refused");
+    host_stream_close(b.s);
+
+    /* closed before it is decided */
+    opened_times = 0;
+    b.s = host_stream_open_later("tcp", spec, false, &later_ops, &b, &err);
+    CHECK(b.s);
+    host_stream_close(b.s);
+    turn(3);
+    CHECK_EQ(opened_times, 0);
+    CHECK(!host_stream_open_later("tcp", "127.0.0.1:x,nonsense", false, &later_ops, &b, &err));
+}
+
+static void abstract_and_given_sockets(void)
+{
+    struct error err = { "" };
+    char name[64], number[16];
+    snprintf(name, sizeof name, "slipway-test-%d", (int)getpid());
+    talk("abstract", name, false);
+    talk("abstract-padded", name, false);
+    int fds[2];
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    snprintf(number, sizeof number, "%d", fds[0]);
+    memset(&a, 0, sizeof a);
+    a.s = host_stream_open("fd", number, false, &data_ops, &a, &err);
+    CHECK(a.s);
+    CHECK_EQ(write(fds[1], "abc", 3), 3);
+    turn(1);
+    CHECK_EQ(a.len, 3);
+    host_stream_close(a.s);
+    CHECK_EQ(read(fds[1], name, 1), 0);
+    close(fds[1]);
+    CHECK(!host_stream_open("fd", "999", false, &data_ops, &a, &err));
+    CHECK_STR(err.msg, "fd:999: Bad file descriptor");
+    CHECK(!host_stream_open("fd", "0x", false, &data_ops, &a, &err));
+    int pipes[2];
+    CHECK_EQ(pipe(pipes), 0);
+    snprintf(number, sizeof number, "%d", pipes[0]);
+    CHECK(!host_stream_open("fd", number, false, &data_ops, &a, &err));
+    close(pipes[0]);
+    close(pipes[1]);
+}
+
 int main(void)
 {
     RUN(tcp_streams_talk);
@@ -245,5 +362,7 @@ int main(void)
     RUN(deferred_calls_run_from_the_loop);
     RUN(periodic_calls_keep_their_pace_and_stop);
     RUN(waking_ends_a_wait);
+    RUN(connecting_in_the_background);
+    RUN(abstract_and_given_sockets);
     return test_done();
 }

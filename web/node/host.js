@@ -8,7 +8,7 @@
  *
  * Streams: input is read ahead up to READ_AHEAD bytes, then the source is paused. Sockets and servers are Node's.
  * Standard output is written synchronously to a second descriptor of it that doesn't block, so that a
- * reader who stops doesn't stop the PC.
+ * reader who stops doesn't stop the PC. Datagram sockets (dgram.js) have their numbers among the streams.
  */
 import slipwayCrypto from 'node:crypto';
 import slipwayFs from 'node:fs';
@@ -20,12 +20,14 @@ class SlipwayHost {
   static WRITE_AHEAD = 262144;
   static RETRY_MS = 4;
   static BACKLOG = 16;
-  static EVENT = { READABLE: 0, WRITABLE: 1, CONNECTED: 2, CLOSED: 3 }; // as in stream_wasm.c
+  static EVENT = { READABLE: 0, WRITABLE: 1, CONNECTED: 2, CLOSED: 3, OPENED: 4 }; // as in stream_wasm.c
+  static MODE = { LISTEN: 1, LATER: 2 }; // bits, as in wasm.h
   static MESSAGES = {
     ECONNREFUSED: 'Connection refused', ENOENT: 'No such file or directory', EADDRINUSE: 'Address already in use',
     EACCES: 'Permission denied', EADDRNOTAVAIL: 'Cannot assign requested address',
     ENOTFOUND: 'Name or service not known', ETIMEDOUT: 'Connection timed out', EHOSTUNREACH: 'No route to host',
-    ENETUNREACH: 'Network is unreachable',
+    ENETUNREACH: 'Network is unreachable', EMSGSIZE: 'Message too long', ENODEV: 'No such device',
+    ECONNRESET: 'Connection reset by peer', EAI_AGAIN: 'Temporary failure in name resolution',
   };
 
   streams = [null];
@@ -37,7 +39,7 @@ class SlipwayHost {
 
   // ---- Loop ----
 
-  /** @param {{turn: function, exitStatus: function, signal: function, event: function}} core */
+  /** @param {{turn: function, exitStatus: function, signal: function, event: function, dgramEvent: function}} core */
   start(core) {
     this.core = core;
     for (const [name, number] of [['SIGINT', 2], ['SIGTERM', 15], ['SIGHUP', 1]]) {
@@ -94,7 +96,9 @@ class SlipwayHost {
   }
 
   emit(s, event, argument = 0) {
-    if (s.owner) this.core.event(s.owner, event, argument);
+    if (!s.owner) return;
+    if (s.kind === 'dgram') this.core.dgramEvent(s.owner, event);
+    else this.core.event(s.owner, event, argument);
   }
 
   /** Reports an event outside of any call from C. */
@@ -109,11 +113,11 @@ class SlipwayHost {
   // ---- Opening streams ----
 
   /** @returns {number} of the stream; throws an Error whose message is for the user */
-  open(kind, spec, listen, owner) {
+  open(kind, spec, mode, owner) {
     const openers = { stdio: this.openStdio, tcp: this.openTcp, unix: this.openUnix };
-    if (kind === 'pty') throw new Error('not available under Node');
+    if (['pty', 'fd', 'abstract', 'abstract-padded'].includes(kind)) throw new Error('not available under Node');
     if (!openers[kind]) throw new Error('no such kind of stream here');
-    const s = openers[kind].call(this, spec, listen);
+    const s = openers[kind].call(this, spec, mode);
     s.owner = owner;
     return s.number;
   }
@@ -146,25 +150,38 @@ class SlipwayHost {
     return s;
   }
 
-  openTcp(spec, listen) {
-    const match = /^(.*):(\d+)$/.exec(spec);
+  openTcp(spec, mode) {
+    const listen = mode & SlipwayHost.MODE.LISTEN;
+    const [address, ...flags] = spec.split(',');
+    const match = /^(.*):(\d+)$/.exec(address);
     if (!match || match[2] > 65535) throw new Error('expected HOST:PORT');
-    const host = match[1].replace(/^\[(.*)\]$/, '$1') || (listen ? '0.0.0.0' : '127.0.0.1');
-    return this.openSocket(`tcp:${spec}`, { host, port: Number(match[2]) }, listen);
+    const where = { host: match[1].replace(/^\[(.*)\]$/, '$1'), port: Number(match[2]) };
+    if (flags.includes('ipv4')) where.family = 4;
+    if (flags.includes('ipv6')) where.family = 6;
+    if (flags.includes('keep-alive')) where.keepAlive = true;
+    if (!where.host && listen) {
+      where.host = where.family === 6 || flags.includes('dual') ? '::' : '0.0.0.0';
+      where.ipv6Only = where.family === 6;
+    }
+    if (!where.host) where.host = where.family === 6 ? '::1' : '127.0.0.1';
+    const last = Number(flags.find((f) => f.startsWith('to='))?.slice(3) ?? 0);
+    return this.openSocket(`tcp:${address}`, where, mode, last);
   }
 
-  openUnix(path, listen) {
+  openUnix(path, mode) {
+    const listen = mode & SlipwayHost.MODE.LISTEN;
     if (!path || path.length > 107) throw new Error('the path must have 1 to 107 characters');
     if (listen) this.removeStale(path);
-    const s = this.openSocket(`unix:${path}`, { path }, listen);
+    const s = this.openSocket(`unix:${path}`, { path }, mode);
     if (listen) s.unlink = path;
     s.name = path;
     return s;
   }
 
-  openSocket(name, where, listen) {
+  /** @param {number} last - port to try when those from where.port on are in use */
+  openSocket(name, where, mode, last = 0) {
     let s;
-    if (listen) {
+    if (mode & SlipwayHost.MODE.LISTEN) {
       const server = slipwayNet.createServer({ pauseOnConnect: true }, (socket) => {
         if (this.streams[s.number] !== s || s.callers.length >= SlipwayHost.BACKLOG) {
           socket.destroy();
@@ -174,16 +191,39 @@ class SlipwayHost {
         this.accept(s);
       });
       s = this.add({ kind: 'listen', server, callers: [] });
-      server.on('error', (e) => this.startError(s, e));
+      server.on('error', (e) => {
+        if (e.code === 'EADDRINUSE' && where.port < last) {
+          where.port++;
+          server.listen(where);
+        } else {
+          this.startError(s, e);
+        }
+      });
+      server.on('listening', () => {
+        const { address, port } = server.address();
+        if (port) s.name = `tcp:${address.includes(':') ? `[${address}]` : address}:${port}`;
+        this.opened(s);
+      });
       server.listen(where);
     } else {
       const socket = slipwayNet.connect(where);
       s = this.addSocket(socket);
       s.connecting = true;
-      socket.on('connect', () => { s.connecting = false; });
+      socket.on('connect', () => {
+        s.connecting = false;
+        this.opened(s);
+      });
     }
+    s.mode = mode;
     s.what = s.name = name;
     return s;
+  }
+
+  /** What was opened in the background is there. */
+  opened(s) {
+    if (!(s.mode & SlipwayHost.MODE.LATER) || this.streams[s.number] !== s) return;
+    this.emit(s, SlipwayHost.EVENT.OPENED);
+    this.wake();
   }
 
   /** Hands over the next client that waits, if the listener wants one: Node itself has no backlog to leave them in. */
@@ -197,10 +237,16 @@ class SlipwayHost {
 
   addSocket(socket) {
     const s = this.add({ kind: 'socket', source: socket, sink: socket });
+    const { remoteAddress, remotePort } = socket; // of a client that came; Unix sockets have none
+    if (remotePort) s.name = `${remoteAddress.includes(':') ? `[${remoteAddress}]` : remoteAddress}:${remotePort}`;
     this.attachSource(s);
     socket.setNoDelay(true);
     socket.on('error', (e) => {
-      if (s.connecting) this.startError(s, e);
+      if (s.connecting) {
+        s.connecting = false;
+        this.startError(s, e);
+        return;
+      }
       s.ended = true;
       this.wake();
     });
@@ -241,8 +287,15 @@ class SlipwayHost {
   }
 
   /** Node connects and listens asynchronously: what fails shows up after the machine was built, and is an
-   * error of the command line all the same. */
+   * error of the command line all the same, unless it is done in the background. */
   startError(s, e) {
+    if (this.streams[s.number] !== s) return;
+    if (s.mode & SlipwayHost.MODE.LATER) {
+      s.name = this.message(e);
+      this.emit(s, SlipwayHost.EVENT.OPENED, 1);
+      this.wake();
+      return;
+    }
     slipwayFs.writeSync(2, `slipway: ${s.what}: ${this.message(e)}\n`);
     process.exit(1);
   }
@@ -298,6 +351,7 @@ class SlipwayHost {
   write(number, heap, pointer, length) {
     const s = this.streams[number];
     if (s.kind === 'socket') {
+      if (s.connecting) return -1;
       if (!s.sink.writable) return -2;
       if (s.sink.writableLength >= SlipwayHost.WRITE_AHEAD) return -1;
       s.sink.write(heap.slice(pointer, pointer + length));
@@ -324,7 +378,9 @@ class SlipwayHost {
   close(number) {
     const s = this.streams[number];
     this.streams[number] = null;
-    if (s.kind === 'socket') s.sink.end();
+    if (s.kind === 'dgram') s.close();
+    if (s.kind === 'socket' && s.connecting) s.sink.destroy();
+    else if (s.kind === 'socket') s.sink.end();
     if (s.kind === 'listen') {
       s.server.close();
       for (const socket of s.callers) socket.destroy();
