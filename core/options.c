@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/net.h"
+
 struct option_def {
     const char *name;
     const char *arg;     /* how -help shows its value; NULL: takes none */
@@ -38,6 +40,9 @@ struct option_def {
     {                                                                                              \
         NULL, NULL, title, NULL, 0, 0                                                              \
     }
+
+/* In place of an option: the kinds of -netdev, from their own tables. */
+#define NETDEV_TYPES 1
 
 static option_fn show_help, show_version, show_docs;
 
@@ -98,8 +103,17 @@ static const struct option_def table[] = {
     CALL("vga", "std|none", option_vga, "the graphics card"),
 
     SECTION("Network options"),
-    CALL("nic", "none", option_net, "no network card"),
-    CALL("net", "none", option_net, NULL),
+    CALL("netdev", "TYPE,id=ID[,prop=value...]", option_net,
+         "a network back end, for a NIC to be plugged into: -device NIC,netdev=ID;\n"
+         "'-netdev help' lists the types, '-netdev TYPE,help' the properties"),
+    CALL("nic", "TYPE[,model=NIC][,mac=MAC][,id=ID][,prop=value...]", option_net,
+         "a NIC with a back end of that type; '-nic model=help' lists the NICs;\n"
+         "'-nic none' (alone): no network card"),
+    CALL("net",
+         "nic[,model=NIC][,macaddr=MAC][,netdev=ID][,addr=A][,vectors=V]\n| TYPE[,prop=value...] | "
+         "none",
+         option_net, "the old way: a NIC, or a back end, on hub 0"),
+    { NULL, NULL, NULL, NULL, 0, NETDEV_TYPES },
 
     SECTION("Character device options"),
     CALL("chardev", "BACKEND,id=ID[,mux=on|off][,logfile=FILE][,...]", option_chardev,
@@ -159,6 +173,10 @@ static bool show_help(struct option_parser *p, const char *opt, const char *arg,
            SLIPWAY_VERSION);
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         const struct option_def *d = &table[i];
+        if (d->flag == NETDEV_TYPES) {
+            net_options_print_help();
+            continue;
+        }
         if (!d->name) {
             printf("\n%s:\n", d->help);
             continue;
@@ -210,6 +228,10 @@ void options_print_docs(void)
            "what `slipway -help-docs` prints.\n");
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         const struct option_def *d = &table[i];
+        if (d->flag == NETDEV_TYPES) {
+            net_options_print_docs();
+            continue;
+        }
         if (!d->name) {
             printf("\n## %s\n\n", d->help);
             continue;
@@ -339,6 +361,7 @@ void options_free(struct machine_options *o)
         free(d->format);
         free(d);
     }
+    net_options_free(o->net);
     for (struct device_option *d = o->devices, *next; d; d = next) {
         next = d->next;
         free(d->driver);

@@ -33,6 +33,7 @@ struct device_option {
     struct keyval *props;
     struct device_option *next;
 };
+struct net_option;
 struct string_list {
     char *value;
     struct string_list *next;
@@ -47,6 +48,7 @@ struct machine_options {
     char *kernel, *initrd, *append;
     struct drive_option *drives;
     struct device_option *devices;
+    struct net_option *net;       /* -netdev, -nic, -net; see net/net.h */
     struct string_list *serials;  /* specs, in order; "none" keeps a slot empty */
     struct string_list *chardevs; /* -chardev arguments */
     struct string_list *monitors; /* specs of human monitors; empty: none */

@@ -13,6 +13,7 @@
 #include "cpu/cpuid.h"
 #include "hw/device.h"
 #include "log.h"
+#include "net/net.h"
 
 #define MIB (1ull << 20)
 #ifdef __EMSCRIPTEN__
@@ -372,7 +373,11 @@ bool option_action(struct option_parser *p, const char *opt, const char *arg, st
 
 bool option_net(struct option_parser *p, const char *opt, const char *arg, struct error *err)
 {
-    return !strcmp(arg, "none") || error_set(err, "%s %s: only 'none' is available", opt, arg);
+    const char *name = opt + strspn(opt, "-");
+    enum net_option_kind kind = !strcmp(name, "netdev") ? NET_OPTION_NETDEV
+                                : !strcmp(name, "nic")  ? NET_OPTION_NIC
+                                                        : NET_OPTION_NET;
+    return net_option_parse(&p->o->net, kind, opt, arg, &p->exit_now, err);
 }
 
 bool option_search_path(struct option_parser *p, const char *opt, const char *arg,

@@ -30,6 +30,7 @@
 #include "hw/port92.h"
 #include "hw/vga.h"
 #include "machine.h"
+#include "net/net.h"
 #include "options.h"
 
 #define KB                1024ull
@@ -212,6 +213,8 @@ bool pc_build(struct machine *m, struct error *err)
     /* One step a line, in the order of the bus slots. */
     if (!map_bios(pc, err))
         return false;
+    if (!net_init_netdevs(m, err))
+        return false;
     if (!add_interrupt_controllers(m, err))
         return false;
     if (!i440fx_new(m, pc->bios_isa_bytes, err))
@@ -228,8 +231,11 @@ bool pc_build(struct machine *m, struct error *err)
         return false;
     if (!pc_add_drives(pc, err))
         return false;
+    if (!net_init_nics(m, err))
+        return false;
     if (!pc_add_devices(m, err))
         return false;
+    net_check_peers(m);
     if (m->opt->kernel && !linuxboot_load(m, err))
         return false;
     if (!m->opt->no_acpi && !acpi_tables_add(m, err))

@@ -105,6 +105,7 @@ void net_cleanup(struct machine *m)
     while (n->clients)
         net_client_free(n->clients);
     machine_unlisten(m, &n->listener);
+    nic_wanted_free(n);
     free(n);
     m->net = NULL;
 }

@@ -34,8 +34,11 @@
 
 struct machine;
 struct device;
+struct keyval;
 struct net_client;
 struct net_filter;
+struct netdev_class;
+struct text;
 
 enum {
     NET_FRAME_MAX = 69632,   /* QEMU's: 64 KB of GSO payload and headers */
@@ -82,7 +85,8 @@ struct net_client_ops {
     void (*writable)(struct net_client *nc);
     /* link_up of this client or its peer changed. Optional. */
     void (*link_changed)(struct net_client *nc);
-    /* The text after "NAME: " of info network, e.g. "index=0,type=user,net=10.0.2.0". Optional. */
+    /* The text after "index=0,type=TYPE," of info network, e.g. "net=10.0.2.0,restrict=off".
+     * Optional; a NIC's is model and macaddr by itself. */
     void (*describe)(struct net_client *nc, char *buf, size_t len);
     /* Releases what the client holds; the struct itself is freed by net_client_free if it was made
      * by net_client_new. Optional. */
@@ -101,7 +105,8 @@ struct net_queue; /* queue.c */
 struct net_client {
     const struct net_client_ops *ops;
     struct machine *machine;
-    char *name, *model; /* id of the netdev or NIC; model as info network shows it */
+    const struct netdev_class *cls; /* netdev.h; NULL: a NIC */
+    char *name, *model;             /* id of the netdev or NIC; model as info network shows it */
     struct net_client *peer;
     struct net_client *next; /* all clients of the machine, in order of creation */
     struct net_queue *queue; /* frames that wait for this client */
@@ -200,19 +205,41 @@ uint32_t net_crc32_le(const uint8_t *p, size_t len);
 /* The Internet checksum (RFC 1071) of @len bytes, as a number. */
 uint16_t net_checksum(const void *data, size_t len);
 
-/* ---- options and monitor (options.c of net/) ---- */
+/* ---- options and monitor ---- */
 
-/* -netdev, -nic, -net, -object filter-*: called in the order of the command line while the options
- * are parsed; only checks syntax and stores. */
-bool net_option(struct machine *m, const char *option, const char *arg, struct error *err);
-/* Makes the netdevs; before the devices of -device. */
+enum net_option_kind { NET_OPTION_NETDEV, NET_OPTION_NIC, NET_OPTION_NET };
+
+/* One -netdev, -nic or -net. */
+struct net_option {
+    enum net_option_kind kind;
+    char *text; /* "-netdev user,id=n0", for messages */
+    char *type, *id;
+    struct keyval *args; /* the netdev's own */
+    /* the NIC's: of -nic TYPE and -net nic */
+    char *model, *mac, *netdev, *addr, *vectors;
+    struct net_option *next;
+};
+
+/* options.c. Checks @arg and appends it to @list. "help" prints and sets *exit_now. */
+bool net_option_parse(struct net_option **list, enum net_option_kind kind, const char *opt,
+                      const char *arg, bool *exit_now, struct error *err);
+void net_options_free(struct net_option *list);
+/* The netdevs and their options, for -help and for the reference page. */
+void net_options_print_help(void);
+void net_options_print_docs(void);
+
+/* Makes the netdevs of the command line; before any device. */
 bool net_init_netdevs(struct machine *m, struct error *err);
-/* Makes the NICs of -nic, -net nic and the default; by the board, with PCI and ISA in place. Checks
- * afterwards for netdevs without a peer (a warning, as QEMU's). */
+/* Makes the NICs of -nic, -net nic and the default; by the board, with PCI and ISA in place. */
 bool net_init_nics(struct machine *m, struct error *err);
-/* netdev_add / netdev_del while running. */
+/* Warns of netdevs, hub ports and NICs without a peer; when all devices are made. */
+void net_check_peers(struct machine *m);
+/* netdev_add ("user,id=n0,..." or JSON) / netdev_del while running. */
 bool netdev_add(struct machine *m, const char *arg, struct error *err);
 bool netdev_del(struct machine *m, const char *id, struct error *err);
+/* info.c: info network; set_link NAME on|off. */
+void net_info(struct machine *m, struct text *out);
+bool net_set_link_by_name(struct machine *m, const char *name, bool up, struct error *err);
 void net_cleanup(struct machine *m); /* all clients; when the machine goes */
 
 #endif

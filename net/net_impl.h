@@ -5,14 +5,22 @@
 #define SLIPWAY_NET_IMPL_H
 
 #include "machine.h"
+#include "monitor/text.h"
 #include "net/net.h"
+
+struct hub;
+struct json;
+struct wanted_nic;
 
 /* A machine's m->net. */
 struct net {
     struct net_client *clients; /* in order of creation */
     /* How many NICs use each of the default addresses 52:54:00:12:34:xx. */
     uint8_t mac_used[256];
-    bool held; /* the machine is stopped: frames for NICs wait */
+    struct hub *hubs;
+    struct wanted_nic *wanted; /* by -nic and -net nic, until they are made */
+    unsigned unnamed;          /* netdevs that were given a name so far */
+    bool held;                 /* the machine is stopped: frames for NICs wait */
     struct machine_listener listener;
 };
 
@@ -37,6 +45,30 @@ bool net_offload_needed(const struct net_client *nc, const struct net_frame *f);
 /* The @n-th of the finished frames that @f becomes, in a buffer of f->len bytes. Returns its
  * length; 0: there is no such frame, or (for @n 0) @f makes no sense. */
 size_t net_offload_finish(const struct net_frame *f, unsigned n, uint8_t *buf);
+
+/* ---- options.c ---- */
+
+/* A QMP object as the arguments that it would be on the command line: {"addr": {"host": "x"}} is
+ * addr.host=x. */
+bool net_keyval_of_json(const struct json *object, struct keyval **list, struct error *err);
+
+/* ---- nic_init.c ---- */
+
+/* Remembers the NIC of @o, to be plugged into @netdev. @o must last until net_init_nics. */
+bool nic_wanted(struct machine *m, const struct net_option *o, const char *netdev,
+                struct error *err);
+void nic_wanted_free(struct net *n);
+void nic_print_models(void);
+
+/* ---- nic.c ---- */
+
+/* "52:54:00:12:34:56"; or as QEMU's mac= has it, a number that is added to 52:54:00:00:00:00. */
+bool nic_parse_mac(const char *text, uint8_t mac[6]);
+
+/* ---- info.c ---- */
+
+/* "NAME: index=0,type=..." and its counters. */
+void net_print_client(const struct net_client *nc, struct text *out);
 
 /* ---- filter.c ---- */
 

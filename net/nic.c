@@ -18,6 +18,20 @@ static bool is_default_range(const uint8_t mac[6])
     return !memcmp(mac, default_mac, 5);
 }
 
+bool nic_parse_mac(const char *text, uint8_t mac[6])
+{
+    uint64_t last;
+    if (parse_mac(text, mac))
+        return true;
+    if (!parse_u64(text, &last) || last > 0xffffff)
+        return false;
+    memcpy(mac, default_mac, 3);
+    mac[3] = (uint8_t)(last >> 16);
+    mac[4] = (uint8_t)(last >> 8);
+    mac[5] = (uint8_t)last;
+    return true;
+}
+
 void nic_conf_default_mac(struct machine *m, struct nic_conf *conf)
 {
     static const uint8_t zero[6];

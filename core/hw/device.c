@@ -44,7 +44,7 @@ static bool parse_uint(const char *s, uint64_t max, uint64_t *v)
     return !*end && n <= max;
 }
 
-static bool parse_mac(const char *s, uint8_t mac[6])
+bool parse_mac(const char *s, uint8_t mac[6])
 {
     unsigned b[6];
     int used = 0;

@@ -126,6 +126,8 @@ struct device {
 
 /* Allocates an instance with property defaults, not yet realized. NULL only when out of memory. */
 struct device *device_new(struct machine *m, const struct device_class *cls);
+/* "52:54:00:12:34:56", with colons or dashes. */
+bool parse_mac(const char *text, uint8_t mac[6]);
 bool device_set_prop(struct device *d, const char *name, const char *value, struct error *err);
 /* Runs cls->realize, then a reset, and puts it on the machine's list. On failure frees @d and fills
  * @err. */
