@@ -15,6 +15,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "host/host.h"
 #include "machine.h"
 #include "monitor/monitor.h"
 
@@ -172,11 +173,17 @@ bool chr_waiting(struct machine *m)
     return false;
 }
 
-void chr_report_waiting(struct machine *m)
+static void report_waiting(void *opaque)
 {
+    struct machine *m = opaque;
     for (const struct chardev *c = m->chardevs; c; c = c->next)
         if (c->waiting)
             fprintf(stderr, "slipway: %s: waiting for connection on: %s\n", c->label, c->filename);
+}
+
+void chr_report_waiting(struct machine *m)
+{
+    host_defer(report_waiting, m);
 }
 
 void chr_for_each(struct machine *m,

@@ -58,7 +58,8 @@ void chr_close(struct chardev *c);
 void chr_close_all(struct machine *m);
 /* Is there a server with wait=on that no client has come to yet? The machine starts after that. */
 bool chr_waiting(struct machine *m);
-/* Says on stderr which servers are waited for. */
+/* Says on stderr which servers are waited for, from the loop: under Node, only then is it known
+ * that they could be opened. */
 void chr_report_waiting(struct machine *m);
 /* Makes @c a mux: several front ends, Ctrl-A commands; returns a port of it. */
 struct chardev *chr_mux_port(struct chardev *c);

@@ -6,7 +6,9 @@
  * while not. Each timer has a host timer set to the moment when the counter reaches its comparator.
  * A comparator that was set to the past fires at once: a guest that computes "now + a little" too
  * slowly still gets its interrupt. Periodic timers step their comparator by whole periods past the
- * counter, so they don't drift and missed ones merge.
+ * counter, so they don't drift and missed ones merge. A timer whose match nobody could see
+ * (edge-triggered and disabled, as Linux leaves it) has no host timer, so that it doesn't wake a
+ * sleeping host; its comparator catches up when it is looked at.
  *
  * Interrupts: legacy replacement sends timer 0 to IRQ 0 (IOAPIC pin 2) and timer 1 to IRQ 8 and
  * cuts PIT and RTC off; otherwise the route in the timer's configuration names an IOAPIC pin; only
@@ -151,11 +153,28 @@ static uint64_t distance(struct hpet_timer *t)
     return d > mask >> 1 ? 0 : d;
 }
 
+/* Steps a periodic comparator that the running counter has reached past it. */
+static void catch_up(struct hpet_timer *t)
+{
+    if (!(t->hpet->config & CONFIG_ENABLE) || !(t->config & TN_PERIODIC) || !t->period ||
+        distance(t))
+        return;
+    uint64_t mask = width_mask(t), late = (counter(t->hpet) - t->comparator) & mask;
+    t->comparator = (t->comparator + (late / t->period + 1) * t->period) & mask;
+}
+
+static bool unseen(const struct hpet_timer *t)
+{
+    return !(t->config & (TN_ENABLE | TN_LEVEL));
+}
+
 /* @past_fires: a comparator that the counter has passed interrupts now (it was just written);
  * otherwise not at all. */
 static void arm(struct hpet_timer *t, bool past_fires)
 {
-    if (!(t->hpet->config & CONFIG_ENABLE)) {
+    if (!past_fires)
+        catch_up(t);
+    if (!(t->hpet->config & CONFIG_ENABLE) || unseen(t)) {
         timer_del(&t->timer);
         return;
     }
@@ -177,9 +196,7 @@ static void timer_expired(void *opaque)
     struct hpet_timer *t = opaque;
     struct hpet *s = t->hpet;
     if ((t->config & TN_PERIODIC) && t->period) {
-        uint64_t mask = width_mask(t);
-        uint64_t late = (counter(s) - t->comparator) & mask;
-        t->comparator = (t->comparator + (late / t->period + 1) * t->period) & mask;
+        catch_up(t);
         arm(t, true);
     }
     fire(s, (unsigned)(t - s->t));
@@ -210,6 +227,8 @@ static void write_config(struct hpet *s, uint64_t v)
 {
     bool was_on = s->config & CONFIG_ENABLE, was_legacy = legacy(s);
     uint64_t now = counter(s);
+    for (int n = 0; n < TIMERS; n++)
+        catch_up(&s->t[n]);
     s->config = v & (CONFIG_ENABLE | CONFIG_LEGACY);
     bool on = s->config & CONFIG_ENABLE;
     if (on && !was_on)
@@ -293,7 +312,10 @@ static void reg_write(struct hpet *s, unsigned reg, uint64_t v, uint64_t mask)
 
 static uint64_t hpet_read(void *opaque, uint64_t offset, unsigned size)
 {
-    uint64_t v = reg_read(opaque, (unsigned)offset & ~7u);
+    struct hpet *s = opaque;
+    for (int n = 0; n < TIMERS; n++)
+        catch_up(&s->t[n]);
+    uint64_t v = reg_read(s, (unsigned)offset & ~7u);
     return size == 8 ? v : (uint32_t)(v >> (8 * (offset & 4)));
 }
 

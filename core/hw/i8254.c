@@ -208,6 +208,8 @@ static void out0_update(struct i8254 *s)
         irq_set(&s->out0, level);
     }
     int64_t t = next_change(c, ticks_at(c, now));
+    if (c->mode == 2 && level && t >= 0)
+        t++; /* the rise after the low tick: timer_expired() makes the pulse, in one wake-up */
     if (t < 0) {
         timer_del(&s->timer);
         return;

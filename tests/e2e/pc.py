@@ -39,6 +39,17 @@ class Skip(Exception):
     """The test can't run here; the message says why."""
 
 
+def not_under(emulator, why):
+    """Decorator: a test that makes no sense under that emulator, and isn't one of its tests."""
+    assert why
+
+    def mark(function):
+        function.not_under = emulator
+        return function
+
+    return mark
+
+
 def same(what, got, wanted):
     if got != wanted:
         raise Failure(f"{what}: {got!r}, not {wanted!r}")

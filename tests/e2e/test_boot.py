@@ -2,7 +2,7 @@
 import os
 import subprocess
 
-from pc import PC, ROOT, Failure, Skip, guest, scratch
+from pc import PC, ROOT, Failure, guest, not_under, scratch
 
 
 def boot_disk(name, size):
@@ -53,9 +53,8 @@ def test_multiboot_kernel_at_64_kb_and_more(emulator):
     multiboot(emulator, 0x100000, 0x20000)
 
 
+@not_under("qemu", "QEMU's information block is at 0x9000, whatever lies there")
 def test_multiboot_kernel_over_the_bios_stack_and_data(emulator):
-    if emulator == "qemu":
-        raise Skip("QEMU's information block is at 0x9000, whatever lies there")
     multiboot(emulator, 0x8000, 0x1000)
     multiboot(emulator, 0, 0x40000)
 

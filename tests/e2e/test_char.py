@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 
-from pc import PC, ROOT, Failure, Skip, scratch
+from pc import PC, ROOT, Failure, not_under, scratch
 
 
 def echo_options():
@@ -128,9 +128,8 @@ def test_tcp_client(emulator):
                 p.wait_exit()
 
 
+@not_under("node", "Node has no ptys")
 def test_pty(emulator):
-    if emulator == "node":
-        raise Skip("Node has no ptys")
     with PC(emulator, *echo_options(), serial="pty") as p:
         path = p.expect(r"char device redirected to (/dev/pts/\d+) \(label serial0\)")[1]
         fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
@@ -201,9 +200,8 @@ def test_output_goes_on_after_the_end_of_input(emulator):
             p.fail(f"{len(p.serial_text)} bytes came")
 
 
+@not_under("node", "Node has no ptys")
 def test_a_pty_that_nobody_opens_holds_nothing_up(emulator):
-    if emulator == "node":
-        raise Skip("Node has no ptys")
     with PC(emulator, *spam_options(), serial="pty", qmp=False) as p:
         if p.wait_exit() != 7:
             p.fail("wrong status")

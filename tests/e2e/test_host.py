@@ -5,7 +5,7 @@ import socket
 import subprocess
 import time
 
-from pc import ROOT, Failure, Skip, scratch
+from pc import ROOT, Failure, not_under, scratch
 
 PROGRAMS = {
     "slipway": [os.path.join(ROOT, "build/native/tests/host/host_echo")],
@@ -14,8 +14,6 @@ PROGRAMS = {
 
 
 def start(emulator, *arguments):
-    if emulator not in PROGRAMS:
-        raise Skip("is about our own host layer")
     return subprocess.Popen(PROGRAMS[emulator] + list(arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE)
 
@@ -38,6 +36,7 @@ def ends(process, status, seconds=20):
         raise Failure(f"exit status {got}, not {status}")
 
 
+@not_under("qemu", "is about our own host layer")
 def test_stdio_echo_with_a_reader_that_stops(emulator):
     """All bytes come through, and while nobody reads, input isn't swallowed without bound."""
     process = start(emulator, "stdio", "", "connect", "idle")
@@ -81,6 +80,7 @@ def echo(emulator, connection, process, what):
     ends(process, 7)
 
 
+@not_under("qemu", "is about our own host layer")
 def test_unix_socket_server(emulator):
     path = scratch("host.sock")
     # A file that nobody listens on is taken over.
@@ -98,6 +98,7 @@ def test_unix_socket_server(emulator):
         raise Failure("the socket's file is left over")
 
 
+@not_under("qemu", "is about our own host layer")
 def test_tcp_server_and_client(emulator):
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
@@ -115,6 +116,7 @@ def test_tcp_server_and_client(emulator):
         echo(emulator, connection, process, "tcp server")
 
 
+@not_under("qemu", "is about our own host layer")
 def test_closed_connection_is_reported(emulator):
     path = scratch("closed.sock")
     process = start(emulator, "unix", path, "listen", "idle")
@@ -127,6 +129,7 @@ def test_closed_connection_is_reported(emulator):
     ends(process, 3)
 
 
+@not_under("qemu", "is about our own host layer")
 def test_refused_connection_is_one_line_and_status_1(emulator):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -137,6 +140,7 @@ def test_refused_connection_is_one_line_and_status_1(emulator):
     ends(process, 1)
 
 
+@not_under("qemu", "is about our own host layer")
 def test_idle_loop_sleeps_and_SIGTERM_ends_it(emulator):
     process = start(emulator, "stdio", "", "connect", "idle")
     line(process, "open")

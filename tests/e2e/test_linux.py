@@ -1,6 +1,8 @@
 """Debian's stock kernels with a busybox shell on the serial line."""
 import hashlib
 import random
+import re
+import time
 
 from pc import PC, Failure, guest, same, scratch
 
@@ -134,12 +136,24 @@ def test_linux_floppy(emulator):
         power_off(pc)
 
 
+def wakeups(pc):
+    """How often the process went to sleep so far."""
+    with open(f"/proc/{pc.process.pid}/status") as f:
+        return int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", f.read(), re.M)[1])
+
+
 def test_idle_linux_costs_under_3_percent(emulator):
+    """A guest that sleeps wakes up 25 times a second, for the PIT that SeaBIOS left running and some timers of Linux."""
     with linux(emulator, "amd64") as pc:
         pc.expect("guest# ", seconds=40)
-        pc.settle(2)
-        before = pc.cpu_seconds()
-        pc.settle(10)
-        used = (pc.cpu_seconds() - before) / 10
-        if used > 0.03:
-            raise Failure(f"{used:.1%} of a core")
+        measured = []
+        for _ in range(3):  # Linux settles down and V8 may still be compiling: the first may be too early
+            pc.settle(3)
+            start, cpu, woken = time.monotonic(), pc.cpu_seconds(), wakeups(pc)
+            pc.settle(10)
+            seconds = time.monotonic() - start
+            used, rate = (pc.cpu_seconds() - cpu) / seconds, (wakeups(pc) - woken) / seconds
+            if used <= 0.03 and rate <= 100:
+                return
+            measured.append(f"{used:.1%} of a core, {rate:.0f} wake-ups a second")
+        raise Failure("; ".join(measured))

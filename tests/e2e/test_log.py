@@ -4,7 +4,7 @@ import os
 import subprocess
 import tempfile
 
-from pc import COMMANDS, Failure, Skip
+from pc import COMMANDS, Failure, not_under
 
 # Code at the reset vector: mov cx, 3; 1: dec cx; jnz 1b; mov al, 16; out 0xf4, al
 CODE = bytes.fromhex("b90300 49 75fd b010 e6f4 f4")
@@ -34,9 +34,8 @@ def instructions(text):
     return sorted({line.rstrip() for line in text.splitlines() if line.startswith("0x")})
 
 
+@not_under("qemu", "prints the other syntax")
 def test_in_asm_goes_to_file_or_stderr(emulator):
-    if emulator == "qemu":
-        raise Skip("prints the other syntax")
     with tempfile.TemporaryDirectory() as directory:
         log = os.path.join(directory, "log")
         status, stderr = run(emulator, directory, "-d", "in_asm")
@@ -49,9 +48,8 @@ def test_in_asm_goes_to_file_or_stderr(emulator):
             raise Failure(f"status {status}, stderr '{stderr}', log:\n{text}")
 
 
+@not_under("qemu", "is about our log")
 def test_icount_runs_are_alike(emulator):
-    if emulator == "qemu":
-        raise Skip("is about our log")
     with tempfile.TemporaryDirectory() as directory:
         logs = [run(emulator, directory, "-icount", "shift=3", "-d", "in_asm,int") for _ in range(2)]
         if logs[0] != logs[1]:

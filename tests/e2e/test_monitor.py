@@ -1,10 +1,9 @@
 """Monitors and the command line: QMP's messages have the shape that QEMU's have, bad options end with one line."""
 import json
-import shutil
 import socket
 import subprocess
 
-from pc import COMMANDS, PC, Failure, Skip
+from pc import COMMANDS, PC, Failure, not_under
 
 # Requests whose answers depend on nothing but the protocol: both emulators get all of them on one connection.
 REQUESTS = [
@@ -97,9 +96,8 @@ def run(emulator):
         return s.greeting, answers, events
 
 
+@not_under("qemu", "compares with QEMU")
 def test_qmp_has_qemus_shapes(emulator):
-    if emulator == "qemu" or not shutil.which("qemu-system-x86_64"):
-        raise Skip("compares with QEMU")
     ours, theirs = run(emulator), run("qemu")
     wrong = []
     if shape(ours[0]) != shape(theirs[0]):
@@ -128,9 +126,8 @@ BAD = [
 ]
 
 
+@not_under("qemu", "is about our messages")
 def test_bad_options_end_with_one_line(emulator):
-    if emulator == "qemu":
-        raise Skip("is about our messages")
     wrong = []
     for arguments in BAD:
         p = subprocess.run(COMMANDS[emulator] + ["-display", "none"] + arguments, stdin=subprocess.DEVNULL,

@@ -148,6 +148,32 @@ static void hpet_periodic(void)
     CHECK_EQ(mem_read(&m->mem, HPET + 0xf0, 8), 100000000);
 }
 
+/* Linux leaves its periodic timer running with the interrupt disabled: that must not wake the host.
+ */
+static void hpet_timer_that_nobody_sees(void)
+{
+    fresh();
+    out8(0x21, 0xfe);
+    out8(0xa1, 0xff);
+    write32(HPET + 0x100, 0x14c);
+    write32(HPET + 0x108, 100000);
+    write32(HPET + 0x108, 100000);
+    drain(0x20);
+    write32(HPET + 0x10, 3);
+    CHECK_EQ(count_for(10 * MS, MS / 4, 0x20), 10);
+    write32(HPET + 0x100, 0x108);
+    CHECK(clock_deadline_ns(&m->clock) > clock_now_ns(&m->clock) + 5 * MS);
+    CHECK_EQ(read32(HPET + 0x108), 1100000);
+    advance(MS);
+    CHECK_EQ(read32(HPET + 0x108), 1200000);
+    advance(7 * MS / 2);
+    CHECK_EQ(count_for(10 * MS, MS / 4, 0x20), 0);
+    write32(HPET + 0x100, 0x10c);
+    CHECK_EQ(read32(HPET + 0x108), 2500000);
+    CHECK_EQ(count_for(10 * MS, MS / 4, 0x20), 10);
+    CHECK_EQ(read32(HPET + 0x108), 3500000);
+}
+
 static void hpet_cuts_pit_off(void)
 {
     fresh();
@@ -471,6 +497,7 @@ int main(void)
     RUN(pit_channel2_gate_and_output);
     RUN(pit_counts);
     RUN(hpet_periodic);
+    RUN(hpet_timer_that_nobody_sees);
     RUN(hpet_cuts_pit_off);
     RUN(hpet_one_shot_and_level);
     RUN(rtc_calendar);

@@ -6,6 +6,9 @@
  * setImmediate while the guest is busy (Node polls its sockets between two of them), with setTimeout while it
  * sleeps, cut short by wake(). A PC that sleeps costs nothing in between.
  *
+ * Sockets that the command line names are connected, and servers listen, before the first turn: what fails is an
+ * error of the command line, as in the native build.
+ *
  * Streams: input is read ahead up to READ_AHEAD bytes, then the source is paused. Sockets and servers are Node's.
  * Standard output is written synchronously to a second descriptor of it that doesn't block, so that a
  * reader who stops doesn't stop the PC. Datagram sockets (dgram.js) have their numbers among the streams.
@@ -19,6 +22,7 @@ class SlipwayHost {
   static READ_AHEAD = 65536;
   static WRITE_AHEAD = 262144;
   static RETRY_MS = 4;
+  static EARLY_MS = 0.25; // setTimeout counts whole milliseconds: wake up at most this early, and turn until it is time
   static BACKLOG = 16;
   static EVENT = { READABLE: 0, WRITABLE: 1, CONNECTED: 2, CLOSED: 3, OPENED: 4 }; // as in stream_wasm.c
   static MODE = { LISTEN: 1, LATER: 2 }; // bits, as in wasm.h
@@ -26,12 +30,14 @@ class SlipwayHost {
     ECONNREFUSED: 'Connection refused', ENOENT: 'No such file or directory', EADDRINUSE: 'Address already in use',
     EACCES: 'Permission denied', EADDRNOTAVAIL: 'Cannot assign requested address',
     ENOTFOUND: 'Name or service not known', ETIMEDOUT: 'Connection timed out', EHOSTUNREACH: 'No route to host',
-    ENETUNREACH: 'Network is unreachable', EMSGSIZE: 'Message too long', ENODEV: 'No such device',
+    ENETUNREACH: 'Network is unreachable', ENOTDIR: 'Not a directory', EROFS: 'Read-only file system',
+    ELOOP: 'Too many levels of symbolic links', EMSGSIZE: 'Message too long', ENODEV: 'No such device',
     ECONNRESET: 'Connection reset by peer', EAI_AGAIN: 'Temporary failure in name resolution',
   };
 
   streams = [null];
   core = null; // the functions of the C side, from start()
+  opening = 0; // sockets of the command line that aren't ready yet
   inTurn = false;
   woken = false;
   immediate = null;
@@ -53,7 +59,7 @@ class SlipwayHost {
 
   wake() {
     this.woken = true;
-    if (!this.core || this.inTurn || this.immediate) return;
+    if (!this.core || this.opening || this.inTurn || this.immediate) return;
     clearTimeout(this.timer);
     this.timer = null;
     this.immediate = setImmediate(() => this.turn());
@@ -70,11 +76,11 @@ class SlipwayHost {
     this.inTurn = false;
     if (ms < 0) {
       this.finish(this.core.exitStatus());
-    } else if (ms < 0.5 || this.woken || this.streams.some((s) => s && this.isReadable(s))) {
+    } else if (ms < SlipwayHost.EARLY_MS || this.woken || this.streams.some((s) => s && this.isReadable(s))) {
       this.immediate = setImmediate(() => this.turn());
     } else {
       // The timer also keeps the process alive for a signal when nothing is due.
-      this.timer = setTimeout(() => this.turn(), Math.min(ms, 1e9));
+      this.timer = setTimeout(() => this.turn(), Math.min(Math.ceil(ms - SlipwayHost.EARLY_MS), 1e9));
     }
   }
 
@@ -196,7 +202,7 @@ class SlipwayHost {
           where.port++;
           server.listen(where);
         } else {
-          this.startError(s, e);
+          this.startError(s, this.bindError(e, where.path));
         }
       });
       server.on('listening', () => {
@@ -215,15 +221,42 @@ class SlipwayHost {
       });
     }
     s.mode = mode;
+    if (!(mode & SlipwayHost.MODE.LATER)) this.holdStart(s);
     s.what = s.name = name;
     return s;
   }
 
-  /** What was opened in the background is there. */
+  /** What was opened in the background is there, or what the command line named. */
   opened(s) {
+    this.release(s);
     if (!(s.mode & SlipwayHost.MODE.LATER) || this.streams[s.number] !== s) return;
     this.emit(s, SlipwayHost.EVENT.OPENED);
     this.wake();
+  }
+
+  /** The first turn waits for @s, until release(). Later on nothing waits: the guest runs. */
+  holdStart(s) {
+    if (this.core) return;
+    s.holding = true;
+    this.opening++;
+  }
+
+  release(s) {
+    if (!s.holding) return;
+    s.holding = false;
+    this.opening--;
+    this.wake();
+  }
+
+  /** libuv calls a missing folder of a Unix socket EACCES: see for ourselves. */
+  bindError(e, path) {
+    if (e.code !== 'EACCES' || !path) return e;
+    try {
+      slipwayFs.accessSync(slipwayPath.dirname(path), slipwayFs.constants.W_OK | slipwayFs.constants.X_OK);
+      return e;
+    } catch (real) {
+      return real;
+    }
   }
 
   /** Hands over the next client that waits, if the listener wants one: Node itself has no backlog to leave them in. */
@@ -286,8 +319,8 @@ class SlipwayHost {
     return SlipwayHost.MESSAGES[e.code] ?? e.message;
   }
 
-  /** Node connects and listens asynchronously: what fails shows up after the machine was built, and is an
-   * error of the command line all the same, unless it is done in the background. */
+  /** Node connects and listens asynchronously: what fails shows up after the machine was built (and before its first
+   * turn), and is an error of the command line all the same, unless it is done in the background. */
   startError(s, e) {
     if (this.streams[s.number] !== s) return;
     if (s.mode & SlipwayHost.MODE.LATER) {
