@@ -236,7 +236,8 @@ uint8_t *machine_read_file(const char *path, size_t *size, struct error *err)
 
 uint8_t *machine_load_file(struct machine *m, const char *name, size_t *size, struct error *err)
 {
-    const char *const built_in[] = { "/usr/share/seabios", "/usr/share/qemu", host_share_dir() };
+    const char *const built_in[] = { "/usr/share/seabios", "/usr/share/qemu", "/usr/lib/ipxe/qemu",
+                                     host_share_dir() };
     int error = ENOENT;
     char path[4096];
     if (name[0] != '/') {

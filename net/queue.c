@@ -42,7 +42,7 @@ static bool hand_over(struct net_client *nc, const struct net_frame *f, unsigned
     if (!net_offload_needed(nc, f)) {
         struct net_frame plain = *f;
         if (!(nc->offloads & NET_OFFLOAD_CSUM))
-            plain.off = (struct net_offload){ 0 }; /* csum_valid at most */
+            plain.off = (struct net_offload){ .csum_valid = f->off.csum_valid };
         ok = nc->ops->receive(nc, &plain);
         if (ok) {
             nc->stats.frames++;
@@ -55,7 +55,7 @@ static bool hand_over(struct net_client *nc, const struct net_frame *f, unsigned
     if (!buf)
         abort();
     for (;; ++*piece) {
-        struct net_frame finished = { .data = buf };
+        struct net_frame finished = { .data = buf, .off.csum_valid = true };
         finished.len = net_offload_finish(f, *piece, buf);
         if (!finished.len) {
             nc->stats.dropped += *piece == 0;

@@ -12,6 +12,9 @@
 
 /* clang-format off: one a line */
 const struct device_class *const device_classes[] = {
+    &e1000_class,
+    &e1000_82544gc_class,
+    &e1000_82545em_class,
     &isa_debug_exit_class,
     &isa_debugcon_class,
     &isa_serial_class,
@@ -36,6 +39,7 @@ const struct device_alias device_aliases[] = {
     VIRTIO_NAMES("virtio-blk", virtio_blk_pci_class),
     VIRTIO_NAMES("virtio-rng", virtio_rng_pci_class),
     VIRTIO_NAMES("virtio-serial", virtio_serial_pci_class),
+    { "e1000-82540em", &e1000_class, NULL, NULL },
     { NULL, NULL, NULL, NULL },
 };
 /* clang-format on */

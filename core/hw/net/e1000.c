@@ -14,11 +14,10 @@
  * Document: SDM (see e1000_int.h), chapter 13. Values after reset and the widths of fields are
  * those of QEMU's card where the manual leaves a choice.
  */
-#include "hw/net/e1000.h"
-
 #include <string.h>
 
 #include "hw/net/e1000_int.h"
+#include "hw/net/nics.h"
 #include "log.h"
 #include "machine.h"
 
@@ -72,8 +71,7 @@ static void update_irq(struct e1000 *s)
         if (timer_pending(&s->itr_timer))
             return;
         if (gap)
-            timer_mod(&s->itr_timer,
-                      clock_now_ns(&s->pci.dev.machine->clock) + gap * ITR_UNIT_NS);
+            timer_mod(&s->itr_timer, clock_now_ns(&s->pci.dev.machine->clock) + gap * ITR_UNIT_NS);
     }
     if (want != (s->pci.intx_level != 0))
         pci_set_irq(&s->pci, want);
@@ -388,7 +386,7 @@ static void e1000_unrealize(struct device *d)
 {
     struct e1000 *s = (struct e1000 *)d;
     machine_cancel_deferred(d->machine, work, s);
-    net_client_free(&s->nic->nc);
+    nic_free(s->nic);
     pci_device_exit(&s->pci);
 }
 

@@ -185,14 +185,14 @@ struct e1000 {
     uint16_t phy[E1000_PHY_REGS];
     struct e1000_eeprom eeprom;
     struct e1000_tx tx;
-    struct timer link_timer;              /* autonegotiation takes its time */
-    struct timer itr_timer;               /* while pending, no new interrupt */
-    struct timer rx_timer, rx_abs_timer;  /* RDTR, RADV */
-    struct timer tx_timer, tx_abs_timer;  /* TIDV, TADV */
-    bool rx_held;                         /* receive() refused a frame: the queue waits for us */
-    bool tx_blocked;                      /* net_send() refused ours */
-    bool work_pending;                    /* the bottom half is on its way */
-    uint8_t in_dma;                       /* our own bus accesses: registers are closed */
+    struct timer link_timer;             /* autonegotiation takes its time */
+    struct timer itr_timer;              /* while pending, no new interrupt */
+    struct timer rx_timer, rx_abs_timer; /* RDTR, RADV */
+    struct timer tx_timer, tx_abs_timer; /* TIDV, TADV */
+    bool rx_held;                        /* receive() refused a frame: the queue waits for us */
+    bool tx_blocked;                     /* net_send() refused ours */
+    bool work_pending;                   /* the bottom half is on its way */
+    uint8_t in_dma;                      /* our own bus accesses: registers are closed */
 };
 
 static inline uint32_t *e1000_reg(struct e1000 *s, uint32_t r)

@@ -1,10 +1,10 @@
 /*
  * The e1000's EEPROM, PHY and link.
  *
- * EEPROM: 64 words, read through EERD or bit by bit through EECD, where it is a 93C46 on a Microwire
- * bus: with CS high, a start bit, two bits of opcode and six of address are clocked in on rising
- * edges of SK; a read then gives one bit an edge, highest first. Words 0-2 are the MAC address, and
- * all words add up to 0xbaba. The other words are those that QEMU's card has.
+ * EEPROM: 64 words, read through EERD or bit by bit through EECD, where it is a 93C46 on a
+ * Microwire bus: with CS high, a start bit, two bits of opcode and six of address are clocked in on
+ * rising edges of SK; a read then gives one bit an edge, highest first. Words 0-2 are the MAC
+ * address, and all words add up to 0xbaba. The other words are those that QEMU's card has.
  *
  * PHY: an M88E1000 at MDIO address 1. What matters is the link: it is up if the net's link is and
  * no autonegotiation is under way. Restarting that (MII control register) takes the link away for
@@ -197,6 +197,8 @@ static void restart_autoneg(struct e1000 *s)
 void e1000_link_changed(struct net_client *nc)
 {
     struct e1000 *s = (struct e1000 *)((struct nic *)nc)->device;
+    if (!s->nic)
+        return; /* it is only being made */
     bool was = e1000_link_is_up(s);
     if (!net_link_up(nc)) {
         timer_del(&s->link_timer);
@@ -218,22 +220,21 @@ void e1000_link_changed(struct net_client *nc)
 /* Registers that are there; the rest answers with an error, as QEMU's does. */
 enum { PHY_R = 1, PHY_W = 2 };
 static const uint8_t phy_access[E1000_PHY_REGS] = {
-    [0] = PHY_R | PHY_W, /* control */
-    [1] = PHY_R,         /* status */
-    [2] = PHY_R,         /* identifier */
-    [3] = PHY_R,
-    [4] = PHY_R | PHY_W,  /* autonegotiation advertisement */
-    [5] = PHY_R,          /* link partner's ability */
-    [6] = PHY_R,          /* autonegotiation expansion */
-    [9] = PHY_R | PHY_W,  /* 1000BASE-T control */
-    [10] = PHY_R,         /* 1000BASE-T status */
-    [16] = PHY_R | PHY_W, /* M88 specific control */
-    [17] = PHY_R,         /* M88 specific status */
-    [18] = PHY_R | PHY_W, /* M88 interrupt enable */
-    [20] = PHY_R | PHY_W, /* M88 extended specific control */
-    [21] = PHY_R,         /* M88 receive errors */
-    [29] = PHY_W | PHY_R, /* M88 page */
-    [30] = PHY_W | PHY_R, /* M88 register of that page */
+    [0] = PHY_R | PHY_W,                       /* control */
+    [1] = PHY_R,                               /* status */
+    [2] = PHY_R,                               /* identifier */
+    [3] = PHY_R,          [4] = PHY_R | PHY_W, /* autonegotiation advertisement */
+    [5] = PHY_R,                               /* link partner's ability */
+    [6] = PHY_R,                               /* autonegotiation expansion */
+    [9] = PHY_R | PHY_W,                       /* 1000BASE-T control */
+    [10] = PHY_R,                              /* 1000BASE-T status */
+    [16] = PHY_R | PHY_W,                      /* M88 specific control */
+    [17] = PHY_R,                              /* M88 specific status */
+    [18] = PHY_R | PHY_W,                      /* M88 interrupt enable */
+    [20] = PHY_R | PHY_W,                      /* M88 extended specific control */
+    [21] = PHY_R,                              /* M88 receive errors */
+    [29] = PHY_W | PHY_R,                      /* M88 page */
+    [30] = PHY_W | PHY_R,                      /* M88 register of that page */
 };
 
 void e1000_mdic_write(struct e1000 *s, uint32_t v)
@@ -269,8 +270,8 @@ void e1000_phy_init(struct e1000 *s)
 void e1000_phy_reset(struct e1000 *s)
 {
     static const uint16_t defaults[E1000_PHY_REGS] = {
-        [0] = 0x1140,  [1] = 0x794d,  [2] = 0x0141,  [4] = 0x0de1,  [5] = 0x01e0,
-        [9] = 0x0e00,  [10] = 0x3c00, [16] = 0x0360, [17] = 0xac00, [20] = 0x0d60,
+        [0] = 0x1140, [1] = 0x794d,  [2] = 0x0141,  [4] = 0x0de1,  [5] = 0x01e0,
+        [9] = 0x0e00, [10] = 0x3c00, [16] = 0x0360, [17] = 0xac00, [20] = 0x0d60,
     };
     const struct e1000_class *c = s->pci.dev.cls->class_data;
     memcpy(s->phy, defaults, sizeof s->phy);

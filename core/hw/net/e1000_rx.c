@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "hw/net/e1000_int.h"
+#include "hw/net/eth.h"
 #include "hw/net/inet_csum.h"
 #include "log.h"
 #include "machine.h"
@@ -285,7 +286,7 @@ static bool put_frame(struct e1000 *s, const uint8_t *frame, size_t len, bool va
     if (pif)
         status |= STATUS_PIF;
     if (with_fcs)
-        pci_set32(fcs, net_crc32_le(frame, len));
+        eth_fcs(frame, len, fcs);
     struct piece pieces[3] = { { frame, len }, { NULL, 0 }, { fcs, with_fcs ? E1000_FCS : 0 } };
     uint16_t checksum;
     if (strip) {

@@ -20,7 +20,7 @@
 #include "machine.h"
 
 #define BUDGET_DESCS 512
-#define BUDGET_BYTES (1u << 20)
+#define BUDGET_BYTES (256u << 10)
 #define DELAY_NS     1024ll /* unit of TIDV and TADV */
 
 enum {
@@ -45,6 +45,7 @@ enum {
     IPV4_HEADER = 20,
     IPV6_HEADER = 40,
     VLAN_TAG = 4,
+    MSS_MIN = 8, /* less is only good for making many frames of one */
 };
 
 #define BUF_MAX (NET_FRAME_MAX - VLAN_TAG)
@@ -343,7 +344,8 @@ static void start_packet(struct e1000 *s, const uint8_t *d, bool extended, uint8
     tx->started = true;
     tx->tse = extended && cmd & CMD_TSE;
     tx->popts = extended ? d[13] : 0;
-    if (tx->tse && (!tx->ctx[1].mss || tx->ctx[1].mss > E1000_LONG_MAX || !tx->ctx[1].hdrlen)) {
+    if (tx->tse &&
+        (tx->ctx[1].mss < MSS_MIN || tx->ctx[1].mss > E1000_LONG_MAX || !tx->ctx[1].hdrlen)) {
         tx->bad = true;
         tx->tse = false;
     }

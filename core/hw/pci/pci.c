@@ -150,12 +150,30 @@ uint64_t pci_bar_address(const struct pci_device *d, int n)
 
 /* ---- expansion ROM ---- */
 
-static bool load_rom(struct pci_device *d, struct error *err)
+/* Firmware only runs a ROM whose header names the device (PCI Firmware 3.0, 5.1): one that serves
+ * several models has just one of them there. */
+static void patch_rom_ids(struct pci_device *d, uint8_t *rom, size_t size)
+{
+    size_t pcir = size > 0x1a ? pci_get16(rom + 0x18) : 0;
+    if (size < 0x1a || rom[0] != 0x55 || rom[1] != 0xaa || pcir + 0x18 > size ||
+        memcmp(rom + pcir, "PCIR", 4))
+        return;
+    uint8_t change = 0; /* the first image's bytes add up to 0: byte 6 takes the difference */
+    for (int i = 0; i < 4; i++) {
+        uint8_t *at = rom + pcir + 4 + i;
+        change += (uint8_t)(d->config[PCI_VENDOR_ID + i] - *at);
+        *at = d->config[PCI_VENDOR_ID + i];
+    }
+    rom[6] -= change;
+}
+
+/* @is_default: the class's own, which need not be installed. */
+static bool load_rom(struct pci_device *d, bool is_default, struct error *err)
 {
     size_t size;
     uint8_t *file = machine_load_file(d->dev.machine, d->romfile, &size, err);
     if (!file)
-        return error_prepend(err, "device '%s': romfile", d->dev.cls->name);
+        return is_default || error_prepend(err, "device '%s': romfile", d->dev.cls->name);
     if (size == 0 || size > ROM_MAX_SIZE) {
         free(file);
         return error_set(err, "device '%s': romfile '%s': %s", d->dev.cls->name, d->romfile,
@@ -170,6 +188,8 @@ static bool load_rom(struct pci_device *d, struct error *err)
     }
     memcpy(d->rom.host, file, size);
     memset(d->rom.host + size, 0xff, rom_size - size);
+    if (is_default)
+        patch_rom_ids(d, d->rom.host, size);
     free(file);
     pci_register_bar(d, ROM_BAR, PCI_BAR_MEM32, &d->rom);
     return true;
@@ -247,7 +267,10 @@ bool pci_device_init(struct pci_device *d, struct error *err)
     w[PCI_INTERRUPT_LINE] = 0xff;
     pci_set16(d->w1cmask + PCI_STATUS, STATUS_W1C);
     d->cap_next = 0x40;
-    if (d->romfile && *d->romfile && !load_rom(d, err)) {
+    bool default_rom = !d->romfile && info->romfile;
+    if (default_rom && !(d->romfile = strdup(info->romfile)))
+        abort();
+    if (d->romfile && *d->romfile && !load_rom(d, default_rom, err)) {
         d->bus->devices[d->devfn] = NULL;
         return false;
     }

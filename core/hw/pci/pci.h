@@ -52,6 +52,7 @@ struct pci_class_info {
     uint8_t prog_if;
     uint16_t subsystem_vendor_id, subsystem_id; /* 0: 0x1af4, 0x1100 as QEMU */
     bool has_intx;                              /* INTA# */
+    const char *romfile; /* expansion ROM if the property isn't set; NULL: none */
 };
 
 enum pci_bar_type { PCI_BAR_MEM32, PCI_BAR_MEM64, PCI_BAR_MEM_PREFETCH, PCI_BAR_IO };
