@@ -236,6 +236,11 @@ bool hub_is_inner_port(const struct net_client *nc)
     return hub_is_port(nc) && ((const struct port *)nc)->inner;
 }
 
+int64_t hub_id_of(const struct net_client *nc)
+{
+    return nc->peer && hub_is_port(nc->peer) ? (int64_t)((struct port *)nc->peer)->hub->id : -1;
+}
+
 /* ---- the netdev ---- */
 
 static struct net_client *create(struct machine *m, const char *name, const struct keyval *args,

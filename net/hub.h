@@ -18,6 +18,8 @@ void hub_check(struct machine *m);
 bool hub_is_port(const struct net_client *nc);
 /* A port that -net made. */
 bool hub_is_inner_port(const struct net_client *nc);
+/* The hub that @nc is plugged into, -1: none. */
+int64_t hub_id_of(const struct net_client *nc);
 /* The hubs with their ports, as info network begins. */
 void hub_info(struct machine *m, struct text *out);
 

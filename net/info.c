@@ -1,6 +1,6 @@
 /*
  * What the monitor shows and does: info network in QEMU's format, with a line of counters under
- * each client; set_link.
+ * each client; set_link; the way to the user mode stacks.
  */
 #include <stdio.h>
 #include <string.h>
@@ -49,4 +49,47 @@ bool net_set_link_by_name(struct machine *m, const char *name, bool up, struct e
         return error_set(err, "Device '%s' not found", name);
     net_set_link(nc, up);
     return true;
+}
+
+/* ---- user mode stacks ---- */
+
+static bool is_usernet(const struct net_client *nc)
+{
+    return nc->cls && nc->cls->hostfwd_add;
+}
+
+struct net_client *net_find_usernet(struct machine *m, const char *name, struct error *err)
+{
+    struct net_client *nc = name ? net_find(m, name) : net_of(m)->clients;
+    while (nc && !name && !is_usernet(nc))
+        nc = nc->next;
+    if (nc && is_usernet(nc))
+        return nc;
+    if (!name)
+        error_set(err, "user mode network stack not in use");
+    else if (nc)
+        error_set(err, "invalid device specified");
+    else
+        error_set(err, "unrecognized netdev id '%s'", name);
+    return NULL;
+}
+
+void net_info_usernet(struct machine *m, struct text *out)
+{
+    for (struct net_client *nc = net_of(m)->clients; nc; nc = nc->next)
+        if (is_usernet(nc)) {
+            text_printf(out, "Hub %lld (%s):\n", (long long)hub_id_of(nc), nc->name);
+            if (nc->cls->info_usernet)
+                nc->cls->info_usernet(nc, out);
+        }
+}
+
+bool net_hostfwd_add(struct net_client *nc, const char *rule, struct error *err)
+{
+    return nc->cls->hostfwd_add(nc, rule, err);
+}
+
+bool net_hostfwd_remove(struct net_client *nc, const char *rule, struct error *err)
+{
+    return nc->cls->hostfwd_remove(nc, rule, err);
 }

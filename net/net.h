@@ -34,6 +34,7 @@
 
 struct machine;
 struct device;
+struct json;
 struct keyval;
 struct net_client;
 struct net_filter;
@@ -237,9 +238,18 @@ void net_check_peers(struct machine *m);
 /* netdev_add ("user,id=n0,..." or JSON) / netdev_del while running. */
 bool netdev_add(struct machine *m, const char *arg, struct error *err);
 bool netdev_del(struct machine *m, const char *id, struct error *err);
+/* The same with the arguments of QMP's netdev_add. */
+bool netdev_add_json(struct machine *m, const struct json *args, struct error *err);
 /* info.c: info network; set_link NAME on|off. */
 void net_info(struct machine *m, struct text *out);
 bool net_set_link_by_name(struct machine *m, const char *name, bool up, struct error *err);
+/* info usernet, hostfwd_add and hostfwd_remove: a user mode stack by name (NULL: the first one),
+ * what it does with a rule. net_hostfwd_remove: false with an empty @err if there is no such rule.
+ */
+void net_info_usernet(struct machine *m, struct text *out);
+struct net_client *net_find_usernet(struct machine *m, const char *name, struct error *err);
+bool net_hostfwd_add(struct net_client *nc, const char *rule, struct error *err);
+bool net_hostfwd_remove(struct net_client *nc, const char *rule, struct error *err);
 void net_cleanup(struct machine *m); /* all clients; when the machine goes */
 
 #endif

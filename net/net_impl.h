@@ -51,6 +51,8 @@ size_t net_offload_finish(const struct net_frame *f, unsigned n, uint8_t *buf);
 /* A QMP object as the arguments that it would be on the command line: {"addr": {"host": "x"}} is
  * addr.host=x. */
 bool net_keyval_of_json(const struct json *object, struct keyval **list, struct error *err);
+/* net_option_parse for QMP's arguments. */
+bool net_option_of_json(struct net_option **list, const struct json *args, struct error *err);
 
 /* ---- nic_init.c ---- */
 

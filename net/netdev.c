@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "machine.h"
+#include "monitor/json.h"
 #include "net/hub.h"
 #include "net/net_impl.h"
 
@@ -113,15 +114,25 @@ void net_check_peers(struct machine *m)
 
 /* ---- while running ---- */
 
+static bool add(struct machine *m, struct net_option *n, struct error *err)
+{
+    bool ok = !n || make(m, n, err);
+    net_options_free(n);
+    return ok;
+}
+
 bool netdev_add(struct machine *m, const char *arg, struct error *err)
 {
     struct net_option *n = NULL;
     bool help = false;
-    if (!net_option_parse(&n, NET_OPTION_NETDEV, "", arg, &help, err))
-        return false;
-    bool ok = help || make(m, n, err);
-    net_options_free(n);
-    return ok;
+    return net_option_parse(&n, NET_OPTION_NETDEV, NULL, arg, &help, err) && add(m, n, err);
+}
+
+bool netdev_add_json(struct machine *m, const struct json *args, struct error *err)
+{
+    struct net_option *n = NULL;
+    struct json none = { .type = JSON_OBJECT };
+    return net_option_of_json(&n, args ? args : &none, err) && add(m, n, err);
 }
 
 bool netdev_del(struct machine *m, const char *id, struct error *err)

@@ -38,10 +38,12 @@ struct netdev_class {
                                  struct error *err);
     bool netdev_only; /* not for -net */
 
-    /* Monitor commands that only some kinds have; NULL: not this one. */
+    /* Monitor commands of user mode stacks; NULL: this isn't one. hostfwd_remove returns false with
+     * an empty @err if there is no such rule. info_usernet prints the connections, as libslirp's
+     * slirp_connection_info has them. */
     bool (*hostfwd_add)(struct net_client *nc, const char *rule, struct error *err);
     bool (*hostfwd_remove)(struct net_client *nc, const char *rule, struct error *err);
-    void (*info_usernet)(struct net_client *nc, struct text *out); /* its connections */
+    void (*info_usernet)(struct net_client *nc, struct text *out);
 };
 
 /* All kinds, NULL-terminated. */

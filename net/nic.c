@@ -60,13 +60,13 @@ struct nic *nic_new(struct device *d, const struct net_client_ops *ops, struct n
     if (conf->netdev && *conf->netdev) {
         netdev = net_find(m, conf->netdev);
         if (!netdev || netdev->ops->nic) {
-            error_set(err, "device '%s': property 'netdev' can't find value '%s'", d->cls->name,
+            error_set(err, "Property '%s.netdev' can't find value '%s'", d->cls->name,
                       conf->netdev);
             return NULL;
         }
         if (netdev->peer) {
-            error_set(err, "device '%s': property 'netdev' can't take value '%s', it's in use",
-                      d->cls->name, conf->netdev);
+            error_set(err, "Property '%s.netdev' can't take value '%s', it's in use", d->cls->name,
+                      conf->netdev);
             return NULL;
         }
     }

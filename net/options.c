@@ -281,27 +281,17 @@ void net_options_free(struct net_option *list)
     }
 }
 
-bool net_option_parse(struct net_option **list, enum net_option_kind kind, const char *opt,
-                      const char *arg, bool *exit_now, struct error *err)
+/* Ends parsing: @n has its text and all its arguments. */
+static bool finish(struct net_option **list, struct net_option *n, bool *exit_now,
+                   struct error *err)
 {
-    struct net_option *n = calloc(1, sizeof *n);
-    size_t text_len = strlen(opt) + strlen(arg) + 2;
-    if (!n || !(n->text = malloc(text_len)))
-        abort();
-    snprintf(n->text, text_len, "%s%s%s", opt, *opt ? " " : "", arg);
-    n->kind = kind;
-    bool ok = *arg == '{' && kind == NET_OPTION_NETDEV
-                  ? parse_json(arg, &n->args, err)
-                  : keyval_parse(arg, &n->type, &n->args, *opt ? opt : "netdev_add", err);
-    if (ok) {
-        char *type = take(&n->args, "type");
-        if (type) {
-            free(n->type);
-            n->type = type;
-        }
-        n->id = take(&n->args, "id");
-        ok = check(n, exit_now, err) || (*opt && error_prepend(err, "%.200s", n->text));
+    char *type = take(&n->args, "type");
+    if (type) {
+        free(n->type);
+        n->type = type;
     }
+    n->id = take(&n->args, "id");
+    bool ok = check(n, exit_now, err);
     if (!ok || *exit_now) {
         free_option(n);
         return ok;
@@ -310,4 +300,41 @@ bool net_option_parse(struct net_option **list, enum net_option_kind kind, const
         list = &(*list)->next;
     *list = n;
     return true;
+}
+
+static struct net_option *new_option(enum net_option_kind kind, const char *opt, const char *arg)
+{
+    struct net_option *n = calloc(1, sizeof *n);
+    size_t size = strlen(opt) + strlen(arg) + 2;
+    if (!n || !(n->text = malloc(size)))
+        abort();
+    snprintf(n->text, size, "%s %s", opt, arg);
+    n->kind = kind;
+    return n;
+}
+
+bool net_option_parse(struct net_option **list, enum net_option_kind kind, const char *opt,
+                      const char *arg, bool *exit_now, struct error *err)
+{
+    bool json = *arg == '{' && kind == NET_OPTION_NETDEV;
+    struct net_option *n = new_option(kind, opt ? opt : "", arg);
+    if (json ? !parse_json(arg, &n->args, err)
+             : !keyval_parse(arg, &n->type, &n->args, opt ? opt : "netdev", err))
+        free_option(n);
+    else if (finish(list, n, exit_now, err))
+        return true;
+    else
+        json = true;
+    return opt && json && error_prepend(err, "%s %.200s", opt, arg);
+}
+
+bool net_option_of_json(struct net_option **list, const struct json *args, struct error *err)
+{
+    struct net_option *n = new_option(NET_OPTION_NETDEV, "", "");
+    bool help = false;
+    if (!net_keyval_of_json(args, &n->args, err)) {
+        free_option(n);
+        return false;
+    }
+    return finish(list, n, &help, err);
 }

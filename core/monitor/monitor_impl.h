@@ -91,6 +91,8 @@ hmp_fn hmp_x, hmp_xp, hmp_print, hmp_sum; /* hmp_memory.c */
 hmp_fn hmp_gva2gpa, hmp_port_in, hmp_port_out;
 hmp_fn hmp_info_mem, hmp_info_tlb; /* hmp_paging.c */
 hmp_fn hmp_info_pci, hmp_info_qtree, hmp_info_qdm, hmp_info_mtree,
-    hmp_info_roms; /* hmp_devices.c */
+    hmp_info_roms;                                       /* hmp_devices.c */
+hmp_fn hmp_info_network, hmp_info_usernet, hmp_set_link; /* hmp_net.c */
+hmp_fn hmp_netdev_add, hmp_netdev_del, hmp_announce_self, hmp_hostfwd_add, hmp_hostfwd_remove;
 
 #endif

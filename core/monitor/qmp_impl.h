@@ -17,11 +17,18 @@ struct qmp_call {
 
 struct qmp_command {
     const char *name;
-    const char
-        *args; /* "name:type" words; s string, i integer, b boolean, a array; '?' = optional */
+    /* "name:type" words; s string, i integer, b boolean, a array; '?' = optional. "*" alone: fn
+     * checks them. */
+    const char *args;
     bool (*fn)(struct qmp_call *call);
 };
 extern const struct qmp_command qmp_commands[]; /* ended by a NULL name */
+
+/* qmp_net.c */
+bool qmp_set_link(struct qmp_call *c);
+bool qmp_netdev_add(struct qmp_call *c);
+bool qmp_netdev_del(struct qmp_call *c);
+bool qmp_announce_self(struct qmp_call *c);
 
 void qmp_print_version(struct text *t);
 /* "Invalid parameter type for ..."; returns false. */

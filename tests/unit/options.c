@@ -177,7 +177,20 @@ static void bad_ones_name_the_fault(void)
         { "-uuid 1234", "not a UUID" },
         { "-icount shift=auto", "shift" },
         { "-icount 11", "shift" },
-        { "-net user", "only 'none'" },
+        { "-net foo", "-net foo: Parameter 'type' does not accept value 'foo'" },
+        { "-nic hubport", "Parameter 'hubid' is missing" },
+        { "-nic hubport,hubid=1,mac=1:2", "invalid syntax for ethernet address '1:2'" },
+        { "-nic hubport,hubid=1,mac=01:00:00:00:00:00", "multicast" },
+        { "-net hubport,hubid=1", "only supported with -netdev/-nic" },
+        { "-net nic,foo=1", "Invalid parameter 'foo'" },
+        { "-net none,foo=1", "Invalid parameter 'foo'" },
+        { "-netdev id=x", "Parameter 'type' is missing" },
+        { "-netdev hubport", "Parameter 'id' is missing" },
+        { "-netdev hubport,id=9", "Parameter 'id' expects an identifier" },
+        { "-netdev hubport,id=x,hubid=x", "Parameter 'hubid' expects a number" },
+        { "-netdev hubport,id=x,hubid=1,x=y", "Invalid parameter 'x'" },
+        { "-netdev {\"type\":\"hubport\",\"id\":3", "-netdev {" },
+        { "-netdev {\"type\":{\"a\":null}}", "'type.a'" },
         { "-d foo", "'foo'" },
         { "-D /nonexistent/x", "/nonexistent/x" },
         { "-serial null -serial null -serial null -serial null -serial null", "4 serial ports" },
@@ -199,12 +212,13 @@ static void bad_ones_name_the_fault(void)
 
 static void random_ones_are_harmless(void)
 {
-    static const char *const words[] = { "-m",    "-drive",   "-device", "-boot",  "-rtc",
-                                         "-smp",  "-chardev", "-serial", "-hda",   "-name",
-                                         "-uuid", "-M",       "=",       ",",      ",,",
-                                         "on",    "no",       "file=",   "index=", "if=ide",
-                                         "id=x",  "size=",    "1G",      "9999",   "x",
-                                         "\xff",  "help=",    "shift=",  "-mon",   "-icount" };
+    static const char *const words[] = {
+        "-m",     "-drive", "-device", "-boot",   "-rtc",   "-smp", "-chardev", "-serial", "-hda",
+        "-name",  "-uuid",  "-M",      "=",       ",",      ",,",   "on",       "no",      "file=",
+        "index=", "if=ide", "id=x",    "size=",   "1G",     "9999", "x",        "\xff",    "help=",
+        "shift=", "-mon",   "-icount", "-netdev", "-nic",   "-net", "hubport",  "nic",     "{\"",
+        "}",      "hubid=", "model=",  "mac=",    "netdev="
+    };
     static uint32_t x = 1;
     for (int i = 0; i < 50000; i++) {
         char line[512] = "";
