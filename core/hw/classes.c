@@ -20,6 +20,7 @@ const struct device_class *const device_classes[] = {
     &isa_serial_class,
     &ne2k_isa_class,
     &ne2k_pci_class,
+    &rtl8139_class,
     &pc_testdev_class,
     &vga_pci_class,
     &virtio_blk_pci_class,

@@ -66,6 +66,7 @@ static const struct pci_class_info ne2k_pci_info = {
     .device_id = 0x8029,
     .class_id = 0x0200,
     .has_intx = true,
+    .romfile = "pxe-ne2k_pci.rom",
 };
 
 const struct device_class ne2k_pci_class = {
