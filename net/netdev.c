@@ -16,9 +16,13 @@
 #include "monitor/json.h"
 #include "net/hub.h"
 #include "net/net_impl.h"
+#include "net/sockets.h"
 
 /* clang-format off: one a line, in the order of `-netdev help` */
 const struct netdev_class *const netdev_classes[] = {
+    &netdev_socket,
+    &netdev_stream,
+    &netdev_dgram,
     &netdev_hubport,
     NULL,
 };

@@ -283,7 +283,7 @@ void socket_connect_cancel(struct socket_connector *c)
 
 /* ---- given descriptors ---- */
 
-int socket_given(const char *spec, bool *listening, struct error *err)
+int socket_given(const char *spec, bool listening, struct error *err)
 {
     char *end;
     long n = strtol(spec, &end, 10);
@@ -303,7 +303,10 @@ int socket_given(const char *spec, bool *listening, struct error *err)
         return -1;
     }
     getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepts, &accepts_len);
-    *listening = accepts != 0;
+    if (listening != (accepts != 0)) {
+        error_set(err, "fd:%s: the socket %s", spec, listening ? "doesn't listen" : "listens");
+        return -1;
+    }
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     return fd;

@@ -13,8 +13,8 @@ bool socket_kind(const char *kind);
 /* All of these return a descriptor (non-blocking, close-on-exec), or -1 and @err. */
 int socket_listen(const char *kind, const char *spec, struct error *err);
 int socket_connect(const char *kind, const char *spec, struct error *err); /* waits for it */
-/* The socket that the process was given as descriptor number @spec. */
-int socket_given(const char *spec, bool *listening, struct error *err);
+/* The socket that the process was given as descriptor number @spec: one that listens, or not. */
+int socket_given(const char *spec, bool listening, struct error *err);
 
 /* Connects in the background: @done gets the descriptor, or -1 and why not, from the loop, once;
  * the connector is gone then. */

@@ -240,12 +240,12 @@ static struct host_stream *wrap_socket(const char *kind, const char *spec, int f
     return finish(s, spec, err);
 }
 
-static struct host_stream *open_given(const char *spec, const struct host_stream_ops *ops,
-                                      void *opaque, struct error *err)
+static struct host_stream *open_given(const char *spec, bool listen,
+                                      const struct host_stream_ops *ops, void *opaque,
+                                      struct error *err)
 {
-    bool listening;
-    int fd = socket_given(spec, &listening, err);
-    return fd < 0 ? NULL : wrap_socket("fd", spec, fd, listening, ops, opaque, err);
+    int fd = socket_given(spec, listen, err);
+    return fd < 0 ? NULL : wrap_socket("fd", spec, fd, listen, ops, opaque, err);
 }
 
 struct host_stream *host_stream_open(const char *kind, const char *spec, bool listen,
@@ -257,7 +257,7 @@ struct host_stream *host_stream_open(const char *kind, const char *spec, bool li
     if (!strcmp(kind, "pty"))
         return open_pty(ops, opaque, err);
     if (!strcmp(kind, "fd"))
-        return open_given(spec, ops, opaque, err);
+        return open_given(spec, listen, ops, opaque, err);
     if (!socket_kind(kind)) {
         error_set(err, "%s: no such kind of stream here", kind);
         return NULL;
