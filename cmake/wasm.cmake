@@ -1,5 +1,6 @@
 # slipway_node_program(TARGET): makes the target a program for Node, TARGET.mjs + TARGET.wasm. The module is an ES module whose
-# default export makes an instance; started by `node TARGET.mjs` it runs main().
+# default export makes an instance; started by `node TARGET.mjs` it runs main(). It keeps the functions' names, which
+# profiles and backtraces show.
 
 # Debian's emcc doesn't find its own JavaScript optimizer's packages without this.
 if(EXISTS /usr/share/nodejs)
@@ -24,7 +25,7 @@ function(slipway_node_program target)
     -sMODULARIZE=1 -sEXPORT_ES6=1 -sUSE_ES6_IMPORT_META=1 -sEXPORT_NAME=createSlipway -sENVIRONMENT=node
     -sALLOW_MEMORY_GROWTH=1 -sINITIAL_MEMORY=32MB -sMAXIMUM_MEMORY=4GB ${stack_size_option}
     -sWASM_BIGINT=1 -sEXIT_RUNTIME=1 -sNODERAWFS=1 -lnodefs.js -lnoderawfs.js
-    -sNODEJS_CATCH_EXIT=0 -sNODEJS_CATCH_REJECTION=0
+    -sNODEJS_CATCH_EXIT=0 -sNODEJS_CATCH_REJECTION=0 --profiling-funcs
     "SHELL:--js-library ${node_library}" "SHELL:--extern-pre-js ${node_pre}"
     "SHELL:--extern-pre-js ${node_host}" "SHELL:--extern-pre-js ${node_dgram}" "SHELL:--extern-post-js ${node_post}")
 endfunction()

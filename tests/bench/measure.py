@@ -97,12 +97,13 @@ class Clocks:
 class Run:
     """One process; lines() gives the serial line's lines and the clocks when they came."""
 
-    def __init__(self, emulator, arch, initrd, append, timeout, verbose):
+    def __init__(self, emulator, arch, initrd, append, timeout, verbose, cwd=None):
         self.emulator, self.verbose = emulator, verbose
         self.started = time.monotonic()
         self.deadline = self.started + timeout
         self.command = emulator.command(arch, initrd, append)
-        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
+                                        cwd=cwd)
         self.tail = []
 
     def __enter__(self):
@@ -153,9 +154,11 @@ def peak_rss_mb(pid):
         return int(re.search(r"VmHWM:\s*(\d+)", f.read())[1]) // 1024
 
 
-def boot(emulator, arch, timeout=3600, verbose=False):
-    """The row "boot"."""
-    with Run(emulator, arch, guest(f"initrd-{FLAVOURS[arch]}.cpio"), BOOT_APPEND, timeout, verbose) as run:
+def boot(emulator, arch, timeout=3600, verbose=False, started=None, cwd=None):
+    """The row "boot". Returns ({"boot": clocks}, peak RSS in MB); started(Run) is called when the process is there."""
+    with Run(emulator, arch, guest(f"initrd-{FLAVOURS[arch]}.cpio"), BOOT_APPEND, timeout, verbose, cwd) as run:
+        if started:
+            started(run)
         for line, clocks in run.lines(prompt=b"guest# "):
             if "guest# " in line:
                 row = clocks.since(None, run.thread(clocks))
@@ -163,12 +166,14 @@ def boot(emulator, arch, timeout=3600, verbose=False):
                 return {"boot": row}, peak_rss_mb(run.process.pid)
 
 
-def rows(emulator, arch, names, timeout=3600, verbose=False, each=None):
+def rows(emulator, arch, names, timeout=3600, verbose=False, each=None, started=None, cwd=None):
     """The rows @names in one boot of the benchmark guest. Returns ({row: clocks and checksum}, peak RSS in MB);
-    @each is called with a row's name, its begin and end as they come, with the Run."""
+    each(row, "begin" or "end", Run) is called at the markers, started(Run) when the process is there."""
     found = {}
     initrd = os.path.join(BUILD, f"initramfs-{arch}.cpio")
-    with Run(emulator, arch, initrd, ROWS_APPEND + ",".join(names), timeout, verbose) as run:
+    with Run(emulator, arch, initrd, ROWS_APPEND + ",".join(names), timeout, verbose, cwd) as run:
+        if started:
+            started(run)
         begun = {}
         for line, clocks in run.lines():
             if match := re.search(r"@@B (\S+)", line):
