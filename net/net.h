@@ -86,6 +86,8 @@ struct net_client_ops {
     void (*writable)(struct net_client *nc);
     /* link_up of this client or its peer changed. Optional. */
     void (*link_changed)(struct net_client *nc);
+    /* announce_self: a NIC may have its driver announce the addresses that it knows. Optional. */
+    void (*announce)(struct net_client *nc);
     /* The text after "index=0,type=TYPE," of info network, e.g. "net=10.0.2.0,restrict=off".
      * Optional; a NIC's is model and macaddr by itself. */
     void (*describe)(struct net_client *nc, char *buf, size_t len);

@@ -108,6 +108,8 @@ static void announce(struct nic *nic)
     memcpy(frame + 22, nic->mac, 6);
     memcpy(frame + 32, nic->mac, 6);
     net_send_buf(&nic->nc, frame, sizeof frame);
+    if (nic->nc.ops->announce)
+        nic->nc.ops->announce(&nic->nc);
 }
 
 void nic_announce_all(struct machine *m)

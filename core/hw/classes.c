@@ -24,6 +24,7 @@ const struct device_class *const device_classes[] = {
     &pc_testdev_class,
     &vga_pci_class,
     &virtio_blk_pci_class,
+    &virtio_net_pci_class,
     &virtio_rng_pci_class,
     &virtio_serial_pci_class,
     &virtconsole_class,
@@ -38,6 +39,7 @@ const struct device_class *const device_classes[] = {
     }
 const struct device_alias device_aliases[] = {
     VIRTIO_NAMES("virtio-blk", virtio_blk_pci_class),
+    VIRTIO_NAMES("virtio-net", virtio_net_pci_class),
     VIRTIO_NAMES("virtio-rng", virtio_rng_pci_class),
     VIRTIO_NAMES("virtio-serial", virtio_serial_pci_class),
     { "e1000-82540em", &e1000_class, NULL, NULL },

@@ -167,6 +167,12 @@ static void patch_rom_ids(struct pci_device *d, uint8_t *rom, size_t size)
     rom[6] -= change;
 }
 
+void pci_ids_changed(struct pci_device *d)
+{
+    if (d->rom.host && d->rom_is_default)
+        patch_rom_ids(d, d->rom.host, d->rom.size);
+}
+
 /* @is_default: the class's own, which need not be installed. */
 static bool load_rom(struct pci_device *d, bool is_default, struct error *err)
 {
@@ -188,8 +194,8 @@ static bool load_rom(struct pci_device *d, bool is_default, struct error *err)
     }
     memcpy(d->rom.host, file, size);
     memset(d->rom.host + size, 0xff, rom_size - size);
-    if (is_default)
-        patch_rom_ids(d, d->rom.host, size);
+    d->rom_is_default = is_default;
+    pci_ids_changed(d);
     free(file);
     pci_register_bar(d, ROM_BAR, PCI_BAR_MEM32, &d->rom);
     return true;

@@ -78,6 +78,7 @@ struct pci_device {
     char *romfile;          /* property romfile; "" = none */
     uint32_t bootindex;
     struct mem_region rom;
+    bool rom_is_default; /* the class's, not the property's */
     /* Optional: after the masked write of @len bytes at @reg. */
     void (*config_written)(struct pci_device *d, uint8_t reg, unsigned len);
     /* Optional: a read that depends on state outside config[]. */
@@ -96,6 +97,8 @@ struct pci_bus {
 
 /* Standard header from cls->class_data, slot allocation (d->devfn or first free from 2 up). */
 bool pci_device_init(struct pci_device *d, struct error *err);
+/* The device's IDs changed after pci_device_init: a default ROM has to name them. */
+void pci_ids_changed(struct pci_device *d);
 /* To be called from unrealize: takes BARs, interrupt, MSI-X and ROM away and frees the slot. */
 void pci_device_exit(struct pci_device *d);
 /* Command, BARs, interrupt line, MSI-X. The host bridge calls it for each device of the bus at

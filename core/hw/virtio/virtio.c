@@ -582,6 +582,7 @@ bool virtio_init(struct virtio_device *d, uint32_t config_size, struct error *er
     } else {
         pci_set16(d->pci.config + PCI_DEVICE_ID, (uint16_t)(0x1040 + c->virtio_id));
         d->pci.config[PCI_REVISION_ID] = 1;
+        pci_ids_changed(&d->pci);
     }
     if (d->vectors && !msix_init(&d->pci, d->vectors, 1, err)) {
         pci_device_exit(&d->pci);
