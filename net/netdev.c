@@ -23,6 +23,8 @@ const struct netdev_class *const netdev_classes[] = {
     &netdev_socket,
     &netdev_stream,
     &netdev_dgram,
+    &netdev_tap,
+    &netdev_bridge,
     &netdev_hubport,
     NULL,
 };
