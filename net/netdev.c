@@ -17,12 +17,14 @@
 #include "net/hub.h"
 #include "net/net_impl.h"
 #include "net/sockets.h"
+#include "net/user/user.h"
 
 /* clang-format off: one a line, in the order of `-netdev help` */
 const struct netdev_class *const netdev_classes[] = {
     &netdev_socket,
     &netdev_stream,
     &netdev_dgram,
+    &netdev_user,
     &netdev_tap,
     &netdev_bridge,
     &netdev_hubport,
