@@ -22,6 +22,7 @@ const struct device_class *const device_classes[] = {
     &ne2k_pci_class,
     &rtl8139_class,
     &pc_testdev_class,
+    &pcnet_class,
     &vga_pci_class,
     &virtio_blk_pci_class,
     &virtio_net_pci_class,
