@@ -113,6 +113,8 @@ static const struct option_def table[] = {
          "nic[,model=NIC][,macaddr=MAC][,netdev=ID][,addr=A][,vectors=V]\n| TYPE[,prop=value...] | "
          "none",
          option_net, "the old way: a NIC, or a back end, on hub 0"),
+    CALL("object", "TYPE,id=ID[,prop=value...]", option_net,
+         "an object; '-object help' lists the types, '-object TYPE,help' the properties"),
     { NULL, NULL, NULL, NULL, 0, NETDEV_TYPES },
 
     SECTION("Character device options"),

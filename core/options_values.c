@@ -374,9 +374,10 @@ bool option_action(struct option_parser *p, const char *opt, const char *arg, st
 bool option_net(struct option_parser *p, const char *opt, const char *arg, struct error *err)
 {
     const char *name = opt + strspn(opt, "-");
-    enum net_option_kind kind = !strcmp(name, "netdev") ? NET_OPTION_NETDEV
-                                : !strcmp(name, "nic")  ? NET_OPTION_NIC
-                                                        : NET_OPTION_NET;
+    enum net_option_kind kind = !strcmp(name, "netdev")   ? NET_OPTION_NETDEV
+                                : !strcmp(name, "nic")    ? NET_OPTION_NIC
+                                : !strcmp(name, "object") ? NET_OPTION_OBJECT
+                                                          : NET_OPTION_NET;
     return net_option_parse(&p->o->net, kind, opt, arg, &p->exit_now, err);
 }
 

@@ -24,6 +24,7 @@ void net_print_client(const struct net_client *nc, struct text *out)
                 nc->link_down || (nc->peer && nc->peer->link_down) ? "down" : "up",
                 (unsigned long long)s->frames, (unsigned long long)s->bytes, net_queue_length(nc),
                 (unsigned long long)s->waited, (unsigned long long)s->dropped);
+    net_print_filters(nc, out);
 }
 
 void net_info(struct machine *m, struct text *out)

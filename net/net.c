@@ -84,6 +84,7 @@ void net_client_free(struct net_client *nc)
     if (!nc)
         return;
     net_disconnect(nc);
+    net_filters_free(nc);
     if (nc->ops->cleanup)
         nc->ops->cleanup(nc);
     net_queue_cancel(nc);

@@ -210,9 +210,9 @@ uint16_t net_checksum(const void *data, size_t len);
 
 /* ---- options and monitor ---- */
 
-enum net_option_kind { NET_OPTION_NETDEV, NET_OPTION_NIC, NET_OPTION_NET };
+enum net_option_kind { NET_OPTION_NETDEV, NET_OPTION_NIC, NET_OPTION_NET, NET_OPTION_OBJECT };
 
-/* One -netdev, -nic or -net. */
+/* One -netdev, -nic, -net or -object. */
 struct net_option {
     enum net_option_kind kind;
     char *text; /* "-netdev user,id=n0", for messages */
@@ -231,7 +231,7 @@ void net_options_free(struct net_option *list);
 void net_options_print_help(void);
 void net_options_print_docs(void);
 
-/* Makes the netdevs of the command line; before any device. */
+/* Makes the netdevs and filters of the command line; before any device. */
 bool net_init_netdevs(struct machine *m, struct error *err);
 /* Makes the NICs of -nic, -net nic and the default; by the board, with PCI and ISA in place. */
 bool net_init_nics(struct machine *m, struct error *err);
@@ -242,6 +242,15 @@ bool netdev_add(struct machine *m, const char *arg, struct error *err);
 bool netdev_del(struct machine *m, const char *id, struct error *err);
 /* The same with the arguments of QMP's netdev_add. */
 bool netdev_add_json(struct machine *m, const struct json *args, struct error *err);
+/* object_add and object_del: filters. */
+bool net_object_add(struct machine *m, const char *arg, struct error *err);
+bool net_object_add_json(struct machine *m, const struct json *args, struct error *err);
+bool net_object_del(struct machine *m, const char *id, struct error *err);
+/* A filter-dump whose pcap stream goes to a function, from now until net_object_del(@id). @max_len:
+ * bytes of each frame, 0: all. */
+typedef void net_dump_fn(void *opaque, const void *data, size_t len);
+bool net_dump_start(struct machine *m, const char *netdev, const char *id, uint32_t max_len,
+                    net_dump_fn *fn, void *opaque, struct error *err);
 /* info.c: info network; set_link NAME on|off. */
 void net_info(struct machine *m, struct text *out);
 bool net_set_link_by_name(struct machine *m, const char *name, bool up, struct error *err);

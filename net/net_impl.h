@@ -35,7 +35,9 @@ void net_queue_free(struct net_client *nc);
 void net_queue_cancel(struct net_client *nc);
 /* The peer, if it waits for room, is told that there is some. */
 void net_wake_sender(struct net_client *nc);
-/* Puts @f on its way to @nc behind all filters; there must be room (see net_can_send). */
+/* Is there room in @nc's queue for a frame of @len bytes? */
+bool net_has_room(const struct net_client *nc, size_t len);
+/* Puts @f on its way to @nc behind all filters; there must be room. */
 void net_deliver(struct net_client *nc, const struct net_frame *f);
 
 /* ---- offload.c ---- */
@@ -52,7 +54,8 @@ size_t net_offload_finish(const struct net_frame *f, unsigned n, uint8_t *buf);
  * addr.host=x. */
 bool net_keyval_of_json(const struct json *object, struct keyval **list, struct error *err);
 /* net_option_parse for QMP's arguments. */
-bool net_option_of_json(struct net_option **list, const struct json *args, struct error *err);
+bool net_option_of_json(struct net_option **list, enum net_option_kind kind,
+                        const struct json *args, struct error *err);
 
 /* ---- nic_init.c ---- */
 
@@ -74,6 +77,12 @@ void net_print_client(const struct net_client *nc, struct text *out);
 
 /* ---- filter.c ---- */
 
+/* Makes the filter of an -object. */
+bool net_object_make(struct machine *m, const struct net_option *o, struct error *err);
+/* The filters of @nc: frees them; tells those that wait for room; "filters:" of info network. */
+void net_filters_free(struct net_client *nc);
+void net_filters_wake(struct net_client *nc);
+void net_print_filters(const struct net_client *nc, struct text *out);
 /* Shows @f to the filters between @from and @to. True: one of them took it away. */
 bool net_filter_frame(struct net_client *from, struct net_client *to, const struct net_frame *f);
 

@@ -68,6 +68,8 @@ static bool make(struct machine *m, struct net_option *n, struct error *err)
                                                     : "net";
     if (!strcmp(n->type, "none"))
         return true;
+    if (n->kind == NET_OPTION_OBJECT)
+        return net_object_make(m, n, err);
     if (n->id && net_find(m, n->id))
         return error_set(err, "Duplicate ID '%s' for %s", n->id, kind);
     bool net_nic = !strcmp(n->type, "nic");
@@ -100,8 +102,8 @@ static bool make(struct machine *m, struct net_option *n, struct error *err)
 /* In QEMU's order. */
 bool net_init_netdevs(struct machine *m, struct error *err)
 {
-    static const enum net_option_kind order[] = { NET_OPTION_NETDEV, NET_OPTION_NIC,
-                                                  NET_OPTION_NET };
+    static const enum net_option_kind order[] = { NET_OPTION_NETDEV, NET_OPTION_NIC, NET_OPTION_NET,
+                                                  NET_OPTION_OBJECT };
     for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
         for (struct net_option *n = m->opt->net; n; n = n->next)
             if (n->kind == order[i] && !make(m, n, err))
@@ -129,18 +131,40 @@ static bool add(struct machine *m, struct net_option *n, struct error *err)
     return ok;
 }
 
-bool netdev_add(struct machine *m, const char *arg, struct error *err)
+static bool add_text(struct machine *m, enum net_option_kind kind, const char *arg,
+                     struct error *err)
 {
     struct net_option *n = NULL;
     bool help = false;
-    return net_option_parse(&n, NET_OPTION_NETDEV, NULL, arg, &help, err) && add(m, n, err);
+    return net_option_parse(&n, kind, NULL, arg, &help, err) && add(m, n, err);
+}
+
+static bool add_json(struct machine *m, enum net_option_kind kind, const struct json *args,
+                     struct error *err)
+{
+    struct net_option *n = NULL;
+    struct json none = { .type = JSON_OBJECT };
+    return net_option_of_json(&n, kind, args ? args : &none, err) && add(m, n, err);
+}
+
+bool netdev_add(struct machine *m, const char *arg, struct error *err)
+{
+    return add_text(m, NET_OPTION_NETDEV, arg, err);
 }
 
 bool netdev_add_json(struct machine *m, const struct json *args, struct error *err)
 {
-    struct net_option *n = NULL;
-    struct json none = { .type = JSON_OBJECT };
-    return net_option_of_json(&n, args ? args : &none, err) && add(m, n, err);
+    return add_json(m, NET_OPTION_NETDEV, args, err);
+}
+
+bool net_object_add(struct machine *m, const char *arg, struct error *err)
+{
+    return add_text(m, NET_OPTION_OBJECT, arg, err);
+}
+
+bool net_object_add_json(struct machine *m, const struct json *args, struct error *err)
+{
+    return add_json(m, NET_OPTION_OBJECT, args, err);
 }
 
 bool netdev_del(struct machine *m, const char *id, struct error *err)

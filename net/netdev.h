@@ -50,6 +50,13 @@ struct netdev_class {
 extern const struct netdev_class *const netdev_classes[];
 const struct netdev_class *netdev_class_find(const char *type);
 
+/* For tables of options like a class's: checks @args against @n of them; prints them for help and
+ * for the reference page. */
+bool netdev_check_args(const struct netdev_option *const *tables, size_t n,
+                       const struct keyval *args, struct error *err);
+void netdev_print_options(const struct netdev_option *table);
+void netdev_print_options_docs(const struct netdev_option *table);
+
 /* Values of checked arguments; the last one counts, as in QEMU. Strings: keyval_get (NULL: not
  * given); lists: all the keyvals of that key in order. */
 bool netdev_arg_bool(const struct keyval *args, const char *key, bool absent);

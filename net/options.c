@@ -1,12 +1,14 @@
 /*
- * -netdev, -nic and -net as text: what they say is checked here against the tables of the netdev
- * classes and kept as a list of struct net_option; netdev.c and nic_init.c make things of it.
+ * -netdev, -nic, -net and -object as text: what they say is checked here against the tables of the
+ * netdev classes and kept as a list of struct net_option; netdev.c and nic_init.c make things of
+ * it.
  *
  *   -netdev TYPE,id=ID,...          a netdev; {"type": ...} in JSON is the same
  *   -nic TYPE,...,model=,mac=       a netdev (without id: a made-up one) and a NIC plugged into it
  *   -net nic,model=,macaddr=,...    a NIC on hub 0, or on netdev=ID
  *   -net TYPE,...                   a netdev on hub 0
  *   -nic none, -net none            nothing, instead of the default
+ *   -object filter-...,id=,netdev=  a filter (there are no other objects)
  *
  * Messages have QEMU's words behind the option as it was written.
  */
@@ -17,6 +19,7 @@
 
 #include "hw/device.h"
 #include "monitor/json.h"
+#include "net/filter.h"
 #include "net/net_impl.h"
 #include "net/netdev.h"
 
@@ -39,12 +42,19 @@ static void print_types(void)
         printf("%s\n", netdev_classes[i]->type);
 }
 
-static void print_class(const struct netdev_class *c)
+void netdev_print_options(const struct netdev_option *table)
 {
-    printf("%s options:\n", c->type);
-    for (const struct netdev_option *o = c->options; o->name; o++)
+    for (const struct netdev_option *o = table; o->name; o++)
         printf("  %s=<%s> - %s%s\n", o->name, value_word(o), o->help,
                o->type == NETDEV_LIST ? " (may be repeated)" : "");
+}
+
+void netdev_print_options_docs(const struct netdev_option *table)
+{
+    for (const struct netdev_option *o = table; o->name; o++)
+        printf("  - `%s=%s`: %s%s%s\n", o->name, value_word(o), o->help,
+               o->type == NETDEV_LIST ? " (may be repeated)" : "",
+               o->flags & NETDEV_REQUIRED ? " (required)" : "");
 }
 
 /* As in -help: "-netdev user,id=ID[,net=...]" in lines of up to 78 columns. */
@@ -71,11 +81,9 @@ void net_options_print_docs(void)
     for (size_t i = 0; netdev_classes[i]; i++) {
         const struct netdev_class *c = netdev_classes[i];
         printf("- `-netdev %s,id=ID[,...]`: %s\n", c->type, c->help);
-        for (const struct netdev_option *o = c->options; o->name; o++)
-            printf("  - `%s=%s`: %s%s%s\n", o->name, value_word(o), o->help,
-                   o->type == NETDEV_LIST ? " (may be repeated)" : "",
-                   o->flags & NETDEV_REQUIRED ? " (required)" : "");
+        netdev_print_options_docs(c->options);
     }
+    filter_print_docs();
 }
 
 /* ---- JSON ---- */
@@ -185,20 +193,24 @@ static bool check_value(const struct netdev_option *o, const char *value, struct
     return true;
 }
 
-static bool check_args(const struct netdev_class *c, const struct keyval *args, struct error *err)
+bool netdev_check_args(const struct netdev_option *const *tables, size_t n,
+                       const struct keyval *args, struct error *err)
 {
     for (const struct keyval *kv = args; kv; kv = kv->next) {
-        const struct netdev_option *o = c->options;
-        while (o->name && strcmp(o->name, kv->key))
-            o++;
-        if (!o->name)
+        const struct netdev_option *found = NULL;
+        for (size_t i = 0; i < n && !found; i++)
+            for (const struct netdev_option *o = tables[i]; o->name && !found; o++)
+                if (!strcmp(o->name, kv->key))
+                    found = o;
+        if (!found)
             return error_set(err, "Invalid parameter '%.100s'", kv->key);
-        if (!check_value(o, kv->value, err))
+        if (!check_value(found, kv->value, err))
             return false;
     }
-    for (const struct netdev_option *o = c->options; o->name; o++)
-        if (o->flags & NETDEV_REQUIRED && !keyval_get(args, o->name))
-            return error_set(err, "Parameter '%s' is missing", o->name);
+    for (size_t i = 0; i < n; i++)
+        for (const struct netdev_option *o = tables[i]; o->name; o++)
+            if (o->flags & NETDEV_REQUIRED && !keyval_get(args, o->name))
+                return error_set(err, "Parameter '%s' is missing", o->name);
     return true;
 }
 
@@ -212,6 +224,21 @@ static bool check_nic(const struct net_option *n, struct error *err)
     if (n->mac && mac[0] & 1)
         return error_set(err, "NIC cannot have multicast MAC address '%.64s'", n->mac);
     return true;
+}
+
+static bool check_object(struct net_option *n, bool *exit_now, struct error *err)
+{
+    const struct filter_class *c = filter_class_find(n->type);
+    if (!c)
+        return error_set(err, "Parameter 'qom-type' does not accept value '%.100s'", n->type);
+    if (keyval_get(n->args, "help")) {
+        filter_print_options(c);
+        *exit_now = true;
+        return true;
+    }
+    if (!n->id)
+        return error_set(err, "Parameter 'id' is missing");
+    return filter_check_args(c, n->args, err);
 }
 
 static bool check(struct net_option *n, bool *exit_now, struct error *err)
@@ -233,9 +260,13 @@ static bool check(struct net_option *n, bool *exit_now, struct error *err)
         return true;
     }
     if (!n->type)
-        return error_set(err, "Parameter 'type' is missing");
+        return error_set(err, "Parameter '%s' is missing",
+                         n->kind == NET_OPTION_OBJECT ? "qom-type" : "type");
     if (!strcmp(n->type, "help") || !strcmp(n->type, "?")) {
-        print_types();
+        if (n->kind == NET_OPTION_OBJECT)
+            filter_print_types();
+        else
+            print_types();
         *exit_now = true;
         return true;
     }
@@ -248,11 +279,14 @@ static bool check(struct net_option *n, bool *exit_now, struct error *err)
             return error_set(err, "Invalid parameter '%.100s'", n->args->key);
         return check_nic(n, err);
     }
+    if (n->kind == NET_OPTION_OBJECT)
+        return check_object(n, exit_now, err);
     const struct netdev_class *c = netdev_class_find(n->type);
     if (!c)
         return error_set(err, "Parameter 'type' does not accept value '%.100s'", n->type);
     if (keyval_get(n->args, "help")) {
-        print_class(c);
+        printf("%s options:\n", c->type);
+        netdev_print_options(c->options);
         *exit_now = true;
         return true;
     }
@@ -260,7 +294,7 @@ static bool check(struct net_option *n, bool *exit_now, struct error *err)
         return error_set(err, "network backend '%s' is only supported with -netdev/-nic", n->type);
     if (n->kind == NET_OPTION_NETDEV && !n->id)
         return error_set(err, "Parameter 'id' is missing");
-    return check_nic(n, err) && check_args(c, n->args, err);
+    return check_nic(n, err) && netdev_check_args(&c->options, 1, n->args, err);
 }
 
 static void free_option(struct net_option *n)
@@ -285,7 +319,7 @@ void net_options_free(struct net_option *list)
 static bool finish(struct net_option **list, struct net_option *n, bool *exit_now,
                    struct error *err)
 {
-    char *type = take(&n->args, "type");
+    char *type = take(&n->args, n->kind == NET_OPTION_OBJECT ? "qom-type" : "type");
     if (type) {
         free(n->type);
         n->type = type;
@@ -316,7 +350,7 @@ static struct net_option *new_option(enum net_option_kind kind, const char *opt,
 bool net_option_parse(struct net_option **list, enum net_option_kind kind, const char *opt,
                       const char *arg, bool *exit_now, struct error *err)
 {
-    bool json = *arg == '{' && kind == NET_OPTION_NETDEV;
+    bool json = *arg == '{' && (kind == NET_OPTION_NETDEV || kind == NET_OPTION_OBJECT);
     struct net_option *n = new_option(kind, opt ? opt : "", arg);
     if (json ? !parse_json(arg, &n->args, err)
              : !keyval_parse(arg, &n->type, &n->args, opt ? opt : "netdev", err))
@@ -328,9 +362,10 @@ bool net_option_parse(struct net_option **list, enum net_option_kind kind, const
     return opt && json && error_prepend(err, "%s %.200s", opt, arg);
 }
 
-bool net_option_of_json(struct net_option **list, const struct json *args, struct error *err)
+bool net_option_of_json(struct net_option **list, enum net_option_kind kind,
+                        const struct json *args, struct error *err)
 {
-    struct net_option *n = new_option(NET_OPTION_NETDEV, "", "");
+    struct net_option *n = new_option(kind, "", "");
     bool help = false;
     if (!net_keyval_of_json(args, &n->args, err)) {
         free_option(n);

@@ -74,7 +74,7 @@ static bool hand_over(struct net_client *nc, const struct net_frame *f, unsigned
 
 /* ---- the queue ---- */
 
-static bool has_room(const struct net_client *nc, size_t len)
+bool net_has_room(const struct net_client *nc, size_t len)
 {
     const struct net_queue *q = nc->queue;
     return !q || !q->frames || (q->frames < NET_QUEUE_FRAMES && q->bytes + len <= NET_QUEUE_BYTES);
@@ -137,11 +137,17 @@ void net_queue_free(struct net_client *nc)
 void net_wake_sender(struct net_client *nc)
 {
     struct net_client *sender = nc->peer;
-    if (!sender || !sender->blocked || !has_room(nc, NET_FRAME_MAX))
+    if (!net_has_room(nc, NET_FRAME_MAX))
         return;
-    sender->blocked = false;
-    if (sender->ops->writable)
-        sender->ops->writable(sender);
+    if (sender && sender->blocked) {
+        sender->blocked = false;
+        if (sender->ops->writable)
+            sender->ops->writable(sender);
+    }
+    if (nc->filters)
+        net_filters_wake(nc);
+    if (nc->peer && nc->peer->filters)
+        net_filters_wake(nc->peer);
 }
 
 static bool held_back(const struct net_client *nc)
@@ -221,7 +227,7 @@ void net_deliver(struct net_client *nc, const struct net_frame *f)
 
 bool net_can_send(struct net_client *nc, size_t len)
 {
-    if (!nc->peer || has_room(nc->peer, len))
+    if (!nc->peer || net_has_room(nc->peer, len))
         return true;
     nc->blocked = true;
     return false;

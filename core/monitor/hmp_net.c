@@ -43,6 +43,18 @@ void hmp_netdev_del(struct machine *m, struct text *out, const struct hmp_arg *a
     say(out, netdev_del(m, a[0].s, &err), &err);
 }
 
+void hmp_object_add(struct machine *m, struct text *out, const struct hmp_arg *a)
+{
+    struct error err;
+    say(out, net_object_add(m, a[0].s, &err), &err);
+}
+
+void hmp_object_del(struct machine *m, struct text *out, const struct hmp_arg *a)
+{
+    struct error err;
+    say(out, net_object_del(m, a[0].s, &err), &err);
+}
+
 void hmp_announce_self(struct machine *m, struct text *out, const struct hmp_arg *a)
 {
     nic_announce_all(m);

@@ -309,6 +309,8 @@ const struct qmp_command qmp_commands[] = {
     { "netdev_del", "id:s", qmp_netdev_del },
     { "announce-self", "initial:i? max:i? rounds:i? step:i? interfaces:a? id:s?",
       qmp_announce_self },
+    { "object-add", "*", qmp_object_add },
+    { "object-del", "id:s", qmp_object_del },
     { "stop", "", stop },
     { "cont", "", cont },
     { "system_reset", "", system_reset },

@@ -29,6 +29,8 @@ bool qmp_set_link(struct qmp_call *c);
 bool qmp_netdev_add(struct qmp_call *c);
 bool qmp_netdev_del(struct qmp_call *c);
 bool qmp_announce_self(struct qmp_call *c);
+bool qmp_object_add(struct qmp_call *c);
+bool qmp_object_del(struct qmp_call *c);
 
 void qmp_print_version(struct text *t);
 /* "Invalid parameter type for ..."; returns false. */

@@ -25,6 +25,16 @@ bool qmp_netdev_del(struct qmp_call *c)
     return netdev_del(c->machine, id, c->err);
 }
 
+bool qmp_object_add(struct qmp_call *c)
+{
+    return net_object_add_json(c->machine, c->args, c->err);
+}
+
+bool qmp_object_del(struct qmp_call *c)
+{
+    return net_object_del(c->machine, json_get(c->args, "id")->s, c->err);
+}
+
 bool qmp_announce_self(struct qmp_call *c)
 {
     nic_announce_all(c->machine);
