@@ -154,8 +154,9 @@ def peak_rss_mb(pid):
         return int(re.search(r"VmHWM:\s*(\d+)", f.read())[1]) // 1024
 
 
-def boot(emulator, arch, timeout=3600, verbose=False, started=None, cwd=None):
-    """The row "boot". Returns ({"boot": clocks}, peak RSS in MB); started(Run) is called when the process is there."""
+def boot(emulator, arch, timeout=3600, verbose=False, started=None, ended=None, cwd=None):
+    """The row "boot". Returns ({"boot": clocks}, peak RSS in MB); started(Run) is called when the process is there,
+    ended(Run) before it is killed."""
     with Run(emulator, arch, guest(f"initrd-{FLAVOURS[arch]}.cpio"), BOOT_APPEND, timeout, verbose, cwd) as run:
         if started:
             started(run)
@@ -163,12 +164,14 @@ def boot(emulator, arch, timeout=3600, verbose=False, started=None, cwd=None):
             if "guest# " in line:
                 row = clocks.since(None, run.thread(clocks))
                 row["wall"] = round(clocks.wall - run.started, 4)
+                if ended:
+                    ended(run)
                 return {"boot": row}, peak_rss_mb(run.process.pid)
 
 
-def rows(emulator, arch, names, timeout=3600, verbose=False, each=None, started=None, cwd=None):
+def rows(emulator, arch, names, timeout=3600, verbose=False, each=None, started=None, ended=None, cwd=None):
     """The rows @names in one boot of the benchmark guest. Returns ({row: clocks and checksum}, peak RSS in MB);
-    each(row, "begin" or "end", Run) is called at the markers, started(Run) when the process is there."""
+    each(row, "begin" or "end", Run) is called at the markers, started(Run) when the process is there, ended(Run) before it is killed."""
     found = {}
     initrd = os.path.join(BUILD, f"initramfs-{arch}.cpio")
     with Run(emulator, arch, initrd, ROWS_APPEND + ",".join(names), timeout, verbose, cwd) as run:
@@ -186,4 +189,6 @@ def rows(emulator, arch, names, timeout=3600, verbose=False, each=None, started=
                 if each:
                     each(match[1], "end", run)
             elif "@@D" in line:
+                if ended:
+                    ended(run)
                 return found, peak_rss_mb(run.process.pid)
