@@ -13,7 +13,7 @@
 #include <string.h>
 
 static int test_failures, test_cases;
-static const char *test_case;
+static const char *test_case __attribute__((unused));
 
 #define TEST_FAIL_(...)                                                                            \
     do {                                                                                           \

@@ -569,7 +569,7 @@ static uint64_t port_read(void *opaque, uint64_t offset, unsigned size)
         return UINT32_MAX;
     if (offset >= PORT_RESET) {
         soft_reset(s);
-        return UINT32_MAX;
+        return 0;
     }
     if (offset >= PORT_DATA)
         return data_port_read(s, size);

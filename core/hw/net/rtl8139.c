@@ -97,7 +97,7 @@ enum {
 #define PCI_CLOCK_HZ 33000000u
 /* TCR: the part's version, and what can be written. */
 #define TCR_VERSION  0x74800000u
-#define TCR_WRITABLE 0x030707f0u
+#define TCR_WRITABLE 0x030f07f0u
 #define RCR_WRITABLE 0x0f03ffbfu
 
 static void load_mac(struct rtl8139 *s);
@@ -342,7 +342,7 @@ static uint32_t read_register(struct rtl8139 *s, unsigned reg)
     case CONFIG4: return s->config4;
     case HLTCLK: return !s->halted;
     case MULINT: return s->mulint;
-    case RERID: return 0x10;
+    case RERID: return 0x20;
     case TSAD: return read_tsad(s);
     case BMCR: return s->bmcr;
     case BMSR: return read_bmsr(s);
@@ -350,7 +350,7 @@ static uint32_t read_register(struct rtl8139 *s, unsigned reg)
     case ANLPAR: return s->link ? ANAR_DEFAULT : 0;
     case ANER: return s->link ? 1 : 0;
     case FCSC: return s->fcsc;
-    case CSCR: return s->link ? 0x03c8 : 0x0200; /* LD, link OK, 100 Mbit/s, heart beat */
+    case CSCR: return 0x0340; /* LD, heart beat, 100 Mbit/s */
     case CONFIG5: return s->config5;
     case CPCR: return s->cpcr;
     case INTR_MITIGATE: return s->intr_mitigate;
@@ -410,10 +410,6 @@ static void write_tsd(struct rtl8139 *s, unsigned n, uint32_t v)
             rtl8139_dump_tally(s, (v & ~0x3full) | (uint64_t)s->tsd[1] << 32);
             s->tsd[0] &= ~(uint32_t)DTCCR_DUMP;
         }
-        return;
-    }
-    if (!(s->cr & RTL_CR_TE)) {
-        log_mask(LOG_GUEST_ERRORS, "rtl8139: TSD%u written while transmission is off", n);
         return;
     }
     s->tsd[n] = v & 0x003f3fff;
@@ -515,7 +511,7 @@ static void write_register(struct rtl8139 *s, unsigned reg, uint32_t v, uint32_t
         if (v == 'R' || v == 'H')
             s->halted = v == 'H';
         break;
-    case MULINT: s->mulint = (uint16_t)v; break;
+    case MULINT: s->mulint = v & 0x0fff; break;
     case BMCR: write_bmcr(s, (uint16_t)v); break;
     case ANAR: s->anar = (uint16_t)v; break;
     case CONFIG5: s->config5 = v & 0x7f; break;
@@ -561,10 +557,9 @@ static const struct mem_ops rtl8139_ops = { rtl8139_read, rtl8139_write, 1, 4 };
 
 /* ---- life ---- */
 
-/* What CR.RST and hardware reset have in common. */
+/* What CR.RST and hardware reset have in common: all but the addresses. */
 static void soft_reset(struct rtl8139 *s)
 {
-    load_mac(s);
     s->cr = 0;
     s->imr = s->isr = s->mulint = s->cpcr = 0;
     for (int i = 0; i < 4; i++) {
@@ -645,6 +640,7 @@ static void rtl8139_unrealize(struct device *d)
 static void rtl8139_reset(struct device *d)
 {
     struct rtl8139 *s = (struct rtl8139 *)d;
+    load_mac(s);
     soft_reset(s);
 }
 
