@@ -75,7 +75,7 @@ static const struct option_def table[] = {
     CALL("rtc", "[base=utc|localtime|DATE][,clock=host|rt|vm]", option_rtc,
          "the real-time clock's start and what drives it"),
     FLAG("nodefaults", nodefaults,
-         "no default devices: serial port, monitor, VGA, floppy and CD drives"),
+         "no default devices: serial port, monitor, VGA, network card, floppy and CD\ndrives"),
     CALL("no-user-config", NULL, option_ignore,
          "accepted for QEMU's sake: there are no configuration files"),
 
@@ -108,7 +108,7 @@ static const struct option_def table[] = {
          "'-netdev help' lists the types, '-netdev TYPE,help' the properties"),
     CALL("nic", "TYPE[,model=NIC][,mac=MAC][,id=ID][,prop=value...]", option_net,
          "a NIC with a back end of that type; '-nic model=help' lists the NICs;\n"
-         "'-nic none' (alone): no network card"),
+         "without any network option '-nic user' is meant; '-nic none': no network card"),
     CALL("net",
          "nic[,model=NIC][,macaddr=MAC][,netdev=ID][,addr=A][,vectors=V]\n| TYPE[,prop=value...] | "
          "none",

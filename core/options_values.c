@@ -767,6 +767,8 @@ bool options_finish(struct option_parser *p, struct error *err)
             if (d->id && e->id && !strcmp(d->id, e->id))
                 return error_set(err, "-device: there are two devices with id '%s'", d->id);
 
+    if (!o->nodefaults && !net_options_add_default(&o->net, err))
+        return false;
     if (o->nographic && !p->display_given)
         option_set_string(&o->display, "none");
     bool monitor = o->monitors || p->monitor_none || o->nodefaults;

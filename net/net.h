@@ -226,6 +226,8 @@ struct net_option {
 /* options.c. Checks @arg and appends it to @list. "help" prints and sets *exit_now. */
 bool net_option_parse(struct net_option **list, enum net_option_kind kind, const char *opt,
                       const char *arg, bool *exit_now, struct error *err);
+/* -nic user, if nothing was said about the network. */
+bool net_options_add_default(struct net_option **list, struct error *err);
 void net_options_free(struct net_option *list);
 /* The netdevs and their options, for -help and for the reference page. */
 void net_options_print_help(void);

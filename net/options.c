@@ -373,3 +373,12 @@ bool net_option_of_json(struct net_option **list, enum net_option_kind kind,
     }
     return finish(list, n, &help, err);
 }
+
+bool net_options_add_default(struct net_option **list, struct error *err)
+{
+    bool help;
+    for (const struct net_option *n = *list; n; n = n->next)
+        if (n->kind != NET_OPTION_OBJECT)
+            return true;
+    return net_option_parse(list, NET_OPTION_NIC, "-nic", "user", &help, err);
+}

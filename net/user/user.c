@@ -75,7 +75,7 @@ static void describe(struct net_client *nc, char *buf, size_t len)
     struct user_net *u = user_net(nc);
     char network[INET_ADDRSTRLEN];
     inet_ntop(AF_INET, &u->network, network, sizeof network);
-    snprintf(buf, len, "index=0,type=user,net=%s,restrict=%s", network,
+    snprintf(buf, len, "net=%s,restrict=%s", network,
              u->restricted ? "on" : "off");
 }
 

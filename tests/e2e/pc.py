@@ -23,8 +23,8 @@ BUILD = os.path.join(ROOT, "build", "tests", "e2e")
 scratch_directory = None
 
 COMMANDS = {
-    "slipway": [os.environ.get("SLIPWAY", os.path.join(ROOT, "build/native/slipway"))],
-    "node": ["node", os.environ.get("SLIPWAY_MJS", os.path.join(ROOT, "build/wasm/slipway.mjs"))],
+    "slipway": [os.environ.get("SLIPWAY", os.path.join(ROOT, "build/native/slipway")), "-nic", "none"],
+    "node": ["node", os.environ.get("SLIPWAY_MJS", os.path.join(ROOT, "build/wasm/slipway.mjs")), "-nic", "none"],
     "qemu": ["qemu-system-x86_64", "-accel", "tcg", "-nic", "none"],
 }
 # How much more time than QEMU's an emulator may take.

@@ -121,7 +121,12 @@ BAD = [
     ["-serial", "chardev:x"], ["-chardev", "foo,id=x"], ["-chardev", "null"], ["-monitor", "foo"],
     ["-qmp", "unix:/nonexistent/x,server=on"], ["-qmp", "unix:"], ["-d", "foo"], ["-D", "/nonexistent/x"],
     ["-boot", "xyz"], ["-rtc", "base=1"], ["-vga", "foo"], ["-display", "foo"], ["-icount", "99"],
-    ["-append", "x"], ["-uuid", "x"], ["-name", "a,b=c"], ["-L"], ["-nic", "user"], ["-accel", "foo"],
+    ["-append", "x"], ["-uuid", "x"], ["-name", "a,b=c"], ["-L"], ["-nic", "foo"], ["-accel", "foo"],
+    ["-nic", "user,model=foo"], ["-nic", "user,mac=x"], ["-netdev", "user"], ["-netdev", "user,id=a,foo=1"],
+    ["-netdev", "hubport,id=a,hubid=1,netdev=zz"], ["-netdev", "user,id=a", "-netdev", "user,id=a"],
+    ["-device", "e1000,netdev=zz"], ["-net", "nic,netdev=zz"], ["-object", "filter-dump,id=x"],
+    ["-netdev", "user,id=a", "-object", "filter-dump,id=x,netdev=a,file=/nonexistent/x"],
+    ["-object", "filter-mirror,id=x,netdev=a,outdev=b"],
     ["-serial", "stdio", "-monitor", "stdio"], ["one.img", "two.img"], ["-bios", "a\nb"],
 ]
 
