@@ -10,7 +10,8 @@
 #include "hw/virtio/virtio_rng.h"
 #include "hw/virtio/virtio_serial.h"
 
-/* clang-format off: one a line */
+/* One a line, whatever clang-format thinks. */
+/* clang-format off */
 const struct device_class *const device_classes[] = {
     &e1000_class,
     &e1000_82544gc_class,

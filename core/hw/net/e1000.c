@@ -91,7 +91,8 @@ void e1000_set_cause(struct e1000 *s, uint32_t causes)
 
 /* ---- registers ---- */
 
-/* Plain registers: ranges of offsets and the bits that can be written. All others read as 0. */
+/* Plain registers: ranges of offsets, in ascending order, and the bits that can be written. All
+ * others read as 0. */
 static const struct {
     uint32_t first, last, writable;
 } plain[] = {
@@ -100,9 +101,9 @@ static const struct {
     { FCT, FCT, UINT32_MAX },
     { VET, VET, UINT32_MAX },
     { ITR, ITR, 0xffff },
+    { RCTL, RCTL, UINT32_MAX },
     { FCTTV, FCTTV, 0xffff },
     { TXCW, TXCW, UINT32_MAX },
-    { RCTL, RCTL, UINT32_MAX },
     { TCTL, TCTL, UINT32_MAX },
     { TIPG, TIPG, UINT32_MAX },
     { AIT, AIT, 0xffff },
