@@ -178,10 +178,12 @@ static size_t port_can_receive(void *opaque)
 {
     struct port *p = opaque;
 
-    if (multiport(p->bus) && !p->guest_open)
+    if (!p->bus || (multiport(p->bus) && !p->guest_open))
         return 0;
-    if (!p->rx)
-        p->rx = virtq_pop(port_queue(p, true));
+    while (!p->rx && (p->rx = virtq_pop(port_queue(p, true))) != NULL && p->rx->in_len == 0) {
+        virtq_push(p->rx, 0); /* nothing goes into it: on to the next */
+        p->rx = NULL;
+    }
     return p->rx && p->rx->in_len < SIZE_MAX ? (size_t)p->rx->in_len : 0;
 }
 
@@ -200,7 +202,7 @@ static void port_event(void *opaque, enum chr_event e)
 {
     struct port *p = opaque;
 
-    if (e != CHR_EVENT_OPENED && e != CHR_EVENT_CLOSED)
+    if (!p->bus || (e != CHR_EVENT_OPENED && e != CHR_EVENT_CLOSED))
         return;
     p->host_open = e == CHR_EVENT_OPENED;
     tell_driver(p->bus, p->nr, PORT_OPEN, p->host_open);
@@ -210,7 +212,7 @@ static void port_writable(void *opaque)
 {
     struct port *p = opaque;
 
-    if (virtq_ready(port_queue(p, false)))
+    if (p->bus && virtq_ready(port_queue(p, false)))
         send_to_chardev(p);
 }
 
@@ -278,6 +280,17 @@ static void serial_set_config(struct virtio_device *d, unsigned offset, unsigned
         chr_write(p->chr, d->config + CONFIG_EMERG, 1);
 }
 
+/* Forgets the elements that are under way. */
+static void drop_elements(struct port *p)
+{
+    if (p->rx)
+        virtq_free(p->rx);
+    if (p->tx)
+        virtq_free(p->tx);
+    p->rx = p->tx = NULL;
+    p->tx_done = 0;
+}
+
 static void serial_reset(struct virtio_device *d)
 {
     struct virtio_serial *s = (struct virtio_serial *)d;
@@ -288,12 +301,7 @@ static void serial_reset(struct virtio_device *d)
 
         if (!p)
             continue;
-        if (p->rx)
-            virtq_free(p->rx);
-        if (p->tx)
-            virtq_free(p->tx);
-        p->rx = p->tx = NULL;
-        p->tx_done = 0;
+        drop_elements(p);
         p->guest_open = false;
     }
 }
@@ -317,10 +325,12 @@ static void serial_unrealize(struct device *dev)
 {
     struct virtio_serial *s = (struct virtio_serial *)dev;
 
-    virtio_unrealize(&s->virtio);
     for (unsigned i = 0; i < MAX_PORTS; i++)
-        if (s->ports[i])
+        if (s->ports[i]) {
+            drop_elements(s->ports[i]);
             s->ports[i]->bus = NULL;
+        }
+    virtio_unrealize(&s->virtio);
 }
 
 static const struct field serial_fields[] = {
@@ -418,10 +428,7 @@ static void port_unrealize(struct device *dev)
     if (p->chr)
         chr_attach(p->chr, NULL);
     if (p->bus) {
-        if (p->rx)
-            virtq_free(p->rx);
-        if (p->tx)
-            virtq_free(p->tx);
+        drop_elements(p);
         p->bus->ports[p->nr] = NULL;
     }
 }
