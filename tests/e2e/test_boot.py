@@ -103,8 +103,9 @@ def test_grub_rescue_floppy(emulator):
 
 def memtest(emulator, progress, seconds):
     """With 32 MB: the test screen, then the pattern @progress on it, and no errors."""
+    size = 31 if emulator == "qemu" else 32  # of 31.4 and 31.6 MB: QEMU's ACPI tables take more of the end
     with PC(emulator, "-m", "32", "-kernel", guest("memtest32.bin")) as pc:
-        pc.expect_screen(r"Memtest86\+ v6.*Test #\d+ .*Memory  : +3[12]MB.*Status: Testing", seconds=10)
+        pc.expect_screen(rf"Memtest86\+ v6.*Test #\d+ .*Memory  : +{size}MB.*Status: Testing", seconds=10)
         pc.expect_screen(progress, seconds)
         errors = pc.expect_screen(r"Errors: +(\d+)")[1]
         if errors != "0":
