@@ -406,6 +406,11 @@ void cpu_set_a20(struct cpu *c, bool on);
 bool cpu_fault(struct cpu *c, int vector, uint32_t error); /* with error code */
 bool cpu_fault_noerr(struct cpu *c, int vector);
 bool cpu_fault_page(struct cpu *c, uint64_t la, uint32_t error); /* sets CR2 when delivered */
+#ifdef __clang_analyzer__                                        /* it can't see into those */
+#define cpu_fault(...)       ((void)cpu_fault(__VA_ARGS__), false)
+#define cpu_fault_noerr(...) ((void)cpu_fault_noerr(__VA_ARGS__), false)
+#define cpu_fault_page(...)  ((void)cpu_fault_page(__VA_ARGS__), false)
+#endif
 /* Deliver what c->exc holds, c->rip being what to push; handles double and triple faults. */
 void exc_deliver_pending(struct cpu *c);
 /* INT n / INT3 / INTO / INT1 (software); c->rip = after the instruction, what to push. False: fault

@@ -23,6 +23,10 @@
 #include "hw/apic.h"
 #include "log.h"
 
+#undef cpu_fault
+#undef cpu_fault_noerr
+#undef cpu_fault_page
+
 bool cpu_fault(struct cpu *c, int vector, uint32_t error)
 {
     c->exc.pending = true;
