@@ -32,13 +32,13 @@ static bool split(const char **text, char separator, char part[PART])
     return true;
 }
 
-/* As strtol() with any base, nothing behind it. */
+/* As strtol() with any base (nothing is 0), and nothing behind it. */
 static bool parse_port(const char *text, int lowest, int *port)
 {
     char *end;
     errno = 0;
     long n = strtol(text, &end, 0);
-    if (errno || end == text || *end || n < lowest || n > 65535)
+    if (errno || *end || n < lowest || n > 65535)
         return false;
     *port = (int)n;
     return true;
@@ -168,16 +168,21 @@ static void chr_receive(void *opaque, const uint8_t *buf, size_t len)
 static bool guestfwd_chardev(struct user_net *u, struct in_addr server, int port, const char *spec,
                              struct error *err)
 {
-    char label[32];
+    char label[128], address[INET_ADDRSTRLEN];
     struct error why = { "" };
-    snprintf(label, sizeof label, "guestfwd.tcp.%d", port);
+    for (struct user_guestfwd *f = u->guestfwds; f; f = f->next)
+        if (f->server.s_addr == server.s_addr && f->port == port)
+            return error_set(err, "Conflicting/invalid host:port in guest forwarding rule");
+    inet_ntop(AF_INET, &server, address, sizeof address);
+    snprintf(label, sizeof label, "guestfwd.%.64s.tcp.%s.%d", u->nc.name, address, port);
     struct user_guestfwd *f = calloc(1, sizeof *f);
     if (!f)
         return error_set(err, "out of memory");
     f->chr = chr_open(u->nc.machine, label, spec, &why);
     if (!f->chr) {
         free(f);
-        return error_set(err, "Could not open guest forwarding device '%s': %s", label, why.msg);
+        return error_set(err, "Could not open guest forwarding device 'guestfwd.tcp.%d': %s", port,
+                         why.msg);
     }
     f->net = u;
     f->server = server;

@@ -7,7 +7,8 @@
  *
  * A length with the top bit set announces a line for the test program itself, which answers in the
  * same form: "info" (info usernet), "network" (info network's text), "hostfwd_add RULE",
- * "hostfwd_remove RULE", "stop" (takes no more frames), "go", "quit".
+ * "hostfwd_remove RULE", "netdev_add user,id=ID,...", "netdev_del ID", "stop" (takes no more
+ * frames), "go", "quit".
  *
  * The machine around it has a CPU that sleeps for ever; clock, bottom halves and loop are the real
  * ones.
@@ -113,6 +114,10 @@ static void command(char *line)
         u->cls->hostfwd_add(u, arg, &err);
     else if (!strcmp(line, "hostfwd_remove"))
         u->cls->hostfwd_remove(u, arg, &err);
+    else if (!strcmp(line, "netdev_add"))
+        netdev_add(&p.m, arg, &err);
+    else if (!strcmp(line, "netdev_del"))
+        netdev_del(&p.m, arg, &err);
     else if (!strcmp(line, "stop") || !strcmp(line, "go"))
         p.stopped = line[0] == 's';
     else if (!strcmp(line, "quit"))
@@ -137,7 +142,7 @@ static void take(void)
         if (p.in_len < 4 + len)
             return;
         if (word & COMMAND) {
-            char line[256];
+            char line[1024];
             snprintf(line, sizeof line, "%.*s", (int)len, (char *)p.in + 4);
             command(line);
         } else if (!net_send_buf(p.peer, p.in + 4, len)) {
