@@ -58,17 +58,16 @@ void host_run_deferred(void)
 
 void host_every(int64_t period_ns, void (*fn)(void *opaque), void *opaque)
 {
-    struct periodic *p = work.periodics;
-    while (p && (p->fn != fn || p->opaque != opaque))
-        p = p->next;
-    if (!p) {
-        p = calloc(1, sizeof *p);
+    struct periodic **at = &work.periodics;
+    while (*at && ((*at)->fn != fn || (*at)->opaque != opaque))
+        at = &(*at)->next;
+    struct periodic *p = *at;
+    if (!p) { /* at the end: host_run_periodics, which may be calling us, still comes to it */
+        p = *at = calloc(1, sizeof *p);
         if (!p)
             abort();
         p->fn = fn;
         p->opaque = opaque;
-        p->next = work.periodics;
-        work.periodics = p;
     }
     p->period_ns = period_ns;
     p->due_ns = host_monotonic_ns() + period_ns;
@@ -93,9 +92,6 @@ int64_t host_run_periodics(void)
             p->fn(p->opaque);
         }
         if (!p->fn) {
-            /* a callback may have put new ones before it */
-            while (*at != p)
-                at = &(*at)->next;
             *at = p->next;
             free(p);
             continue;

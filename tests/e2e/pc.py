@@ -74,7 +74,7 @@ def scratch(name):
 
 
 class PC:
-    def __init__(self, emulator, *options, serial="stdio", qmp=True, display="none", env=None):
+    def __init__(self, emulator, *options, serial="stdio", qmp=True, display="none", env=None, wrapper=(), **popen):
         self.emulator = emulator
         self.serial_text = ""
         self.expect_from = 0
@@ -84,7 +84,7 @@ class PC:
         self.qmp_socket = None
         self.qmp_path = os.path.join(self.tmp, "qmp")
         self.events = []
-        self.argv = COMMANDS[emulator] + ["-monitor", "none"]
+        self.argv = [*wrapper, *COMMANDS[emulator], "-monitor", "none"]
         if display:
             self.argv += ["-display", display]
         if serial:
@@ -95,7 +95,7 @@ class PC:
         if not os.path.exists(COMMANDS[emulator][0]) and not shutil.which(COMMANDS[emulator][0]):
             raise Skip(f"{COMMANDS[emulator][0]} is missing")
         self.process = subprocess.Popen(self.argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, bufsize=0, env=env)
+                                        stderr=subprocess.PIPE, bufsize=0, env=env, **popen)
         for pipe in (self.process.stdout, self.process.stderr):
             os.set_blocking(pipe.fileno(), False)
         self.selector = selectors.DefaultSelector()

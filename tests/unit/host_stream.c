@@ -236,6 +236,30 @@ static void waking_ends_a_wait(void)
     CHECK(host_monotonic_ns() - start < 1000 * MS);
 }
 
+static int late_calls;
+
+static void late_call(void *opaque)
+{
+    late_calls++;
+    host_every_stop(late_call, NULL);
+}
+
+static void starts_another(void *opaque)
+{
+    host_every_stop(starts_another, NULL);
+    host_every(30 * MS, late_call, NULL);
+}
+
+static void a_periodic_call_started_by_another_ends_the_wait(void)
+{
+    int64_t start = host_monotonic_ns();
+    host_every(0, starts_another, NULL);
+    host_loop_once(20000 * MS);
+    CHECK(host_monotonic_ns() - start < 15000 * MS);
+    host_loop_once(0);
+    CHECK_EQ(late_calls, 1);
+}
+
 static int opened_times;
 static char opened_error[256];
 
@@ -362,6 +386,7 @@ int main(void)
     RUN(deferred_calls_run_from_the_loop);
     RUN(periodic_calls_keep_their_pace_and_stop);
     RUN(waking_ends_a_wait);
+    RUN(a_periodic_call_started_by_another_ends_the_wait);
     RUN(connecting_in_the_background);
     RUN(abstract_and_given_sockets);
     return test_done();

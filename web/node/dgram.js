@@ -63,7 +63,7 @@ class SlipwayDatagrams {
   }
 
   static parse(text) {
-    const match = /^(.*):(\d+)$/.exec(text);
+    const match = /^(.*):(\d+)(,ipv[46])?$/.exec(text);
     if (!match || match[2] > 65535) throw new Error('expected HOST:PORT');
     return { host: match[1].replace(/^\[(.*)\]$/, '$1'), port: Number(match[2]) };
   }
