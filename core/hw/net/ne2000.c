@@ -130,19 +130,25 @@ static uint8_t next_page(const struct ne2000 *s, unsigned page, unsigned pages)
     return (uint8_t)(next >= s->pstop ? next - s->pstop + s->pstart : next);
 }
 
+/* BNRY, where Linux's driver puts the page before the ring's first instead of its last. */
+static uint8_t boundary(const struct ne2000 *s)
+{
+    return s->bnry + 1 == s->pstart ? s->pstop - 1 : s->bnry;
+}
+
 /* Pages that reception may fill; one less may be used at a time. */
 static unsigned free_pages(const struct ne2000 *s)
 {
-    unsigned size = (unsigned)(s->pstop - s->pstart);
-    if (s->bnry < s->pstart || s->bnry >= s->pstop || s->bnry == s->curr)
+    unsigned size = (unsigned)(s->pstop - s->pstart), bnry = boundary(s);
+    if (bnry < s->pstart || bnry >= s->pstop || bnry == s->curr)
         return size;
-    return s->bnry > s->curr ? (unsigned)(s->bnry - s->curr) : size - (unsigned)(s->curr - s->bnry);
+    return bnry > s->curr ? bnry - s->curr : size - (s->curr - bnry);
 }
 
 /* By either custom of drivers: BNRY is the last page that was read, or the first that wasn't. */
 static bool ring_empty(const struct ne2000 *s)
 {
-    return !ring_valid(s) || s->curr == s->bnry || s->curr == next_page(s, s->bnry, 1);
+    return !ring_valid(s) || s->curr == s->bnry || s->curr == next_page(s, boundary(s), 1);
 }
 
 /* Copies to the ring at byte @at behind CURR's beginning; the frame fits. */
