@@ -122,7 +122,8 @@ void put_data(struct gen *g, const void *bytes, unsigned n)
 }
 void put_data_address(struct gen *g, int label)
 {
-    static const uint8_t kinds[] = { FIX_ABS64, FIX_ABS32, FIX_ABS16 }, sizes[] = { 8, 4, 2 };
+    static const uint8_t kinds[] = { FIX_ABS64, FIX_ABS32, FIX_ABS16, FIX_ABS32 },
+                         sizes[] = { 8, 4, 2, 4 };
     struct item *i = new_item(g, ITEM_DATA);
     i->fixed = true;
     i->len = sizes[g->bits];
@@ -133,7 +134,7 @@ void put_data_address(struct gen *g, int label)
 
 unsigned word_size(const struct gen *g)
 {
-    static const uint8_t size[] = { SZ64, SZ32, SZ16 };
+    static const uint8_t size[] = { SZ64, SZ32, SZ16, SZ32 };
     return size[g->bits];
 }
 
@@ -371,7 +372,7 @@ struct mem at_data(struct gen *g, int32_t offset)
         m.label = -2;
         m.disp += (int32_t)DATA;
     } else {
-        m.disp += (int32_t)DATA;
+        m.disp += (int32_t)data_address(g->bits);
     }
     return m;
 }
@@ -471,7 +472,7 @@ static void emit_fix(struct program *p, const struct item *i, const struct fix *
 {
     uint8_t *to = p->code + i->offset + f->at;
     uint32_t target = (f->label == -2 ? 0 : (uint32_t)p->labels[f->label]) + (uint32_t)f->add;
-    uint32_t base = f->label == -2 || p->bits == BITS16 ? 0 : CODE;
+    uint32_t base = f->label == -2 ? 0 : CODE - code_base(p->bits);
     switch (f->kind) {
     case FIX_ABS16: store(to, target, 2); break;
     case FIX_ABS32: store(to, base + target, 4); break;
@@ -521,9 +522,10 @@ bool program_layout(struct program *p, const bool *dropped)
 
 void program_print(const struct program *p, const bool *dropped)
 {
-    static const uint8_t modes[] = { MODE_CODE64, MODE_CODE32, MODE_CODE16 };
-    printf("seed %llu, %u-bit, entry %x, rescue %x, end %x\n", (unsigned long long)p->seed,
-           64u >> p->bits, (unsigned)p->labels[p->entry], (unsigned)p->labels[p->rescue],
+    static const uint8_t modes[] = { MODE_CODE64, MODE_CODE32, MODE_CODE16, MODE_CODE32 };
+    printf("seed %llu, %s-bit, entry %x, rescue %x, end %x\n", (unsigned long long)p->seed,
+           (const char *[]){ "64", "32", "16", "segmented 32" }[p->bits],
+           (unsigned)p->labels[p->entry], (unsigned)p->labels[p->rescue],
            (unsigned)p->labels[p->end]);
     for (int r = 0; r < 16; r++)
         printf("%s%-3s %016llx%s", r & 3 ? "  " : "",
@@ -566,7 +568,7 @@ void program_print(const struct program *p, const bool *dropped)
                 char text[128];
                 unsigned at = i->offset + n,
                          one = disasm(text, sizeof text, p->code + at, 15, modes[p->bits],
-                                      (p->bits == BITS16 ? 0 : CODE) + at);
+                                      CODE - code_base(p->bits) + at);
                 printf("  %04x  %s\n", at, text);
                 n += one ? one : len;
             }

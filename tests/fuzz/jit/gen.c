@@ -88,7 +88,7 @@ static void put_pending(struct ctx *c)
 /* [table + index * pointer size]: ModRM.reg 2 call, 4 jump, 6 push (opcode FF), or a load. */
 static void put_table_op(struct gen *g, unsigned opcode, unsigned reg, int table, int index)
 {
-    static const uint8_t scale[] = { 3, 2, 1 };
+    static const uint8_t scale[] = { 3, 2, 1, 2 };
     uint8_t b[16] = { 0 };
     unsigned n = 0, rex = 0;
     if (g->bits == BITS16) {
@@ -626,7 +626,7 @@ static unsigned put_string(struct ctx *c, unsigned budget)
     if (count > 0x1c00u >> size)
         count = 0x1c00u >> size;
     unsigned bytes = count << size;
-    uint32_t base = g->bits == BITS16 ? 0 : DATA;
+    uint32_t base = data_address(g->bits);
     uint32_t src = below(g, 0x3d00 - bytes), dst = below(g, 0x3d00 - bytes);
     if (chance(g, 5)) /* overlap closely */
         dst = src + below(g, 12) <= 0x3d00 - bytes ? src + below(g, 12) : src;
@@ -839,7 +839,7 @@ static unsigned put_event(struct ctx *c)
     case 7: { /* a string instruction runs into the read-only page */
         if ((g->pool & (1u << RDI | 1u << RCX)) != (1u << RDI | 1u << RCX))
             break;
-        uint32_t base = g->bits == BITS16 ? 0 : DATA;
+        uint32_t base = data_address(g->bits);
         put_mov_ri(g, SZ32, RDI, base + 4 * PAGE - 1 - below(g, 40));
         put_mov_ri(g, SZ32, RCX, 10 + below(g, 40));
         put_2(g, 0xf3, 0xaa | (rnd(g) & 1));
@@ -850,7 +850,7 @@ static unsigned put_event(struct ctx *c)
         int keep = random_reg(g);
         put_mov_rr(g, word, keep, RSP);
         put_mov_ri(g, SZ32, RSP,
-                   (g->bits == BITS16 ? 0 : DATA) + (chance(g, 2) ? 6 : 9) * PAGE -
+                   data_address(g->bits) + (chance(g, 2) ? 6 : 9) * PAGE -
                        (chance(g, 2) ? 0x800 : 0) + below(g, 4));
         switch (below(g, 3)) {
         case 0: put_push(g, random_reg(g)); break;
@@ -867,7 +867,8 @@ static unsigned put_event(struct ctx *c)
     case 10: put_1(g, 0xcc); break; /* a checkpoint */
     case 11:                        /* code that can't be executed: goes on at rescue */
         if (chance(g, 12)) {
-            put_mov_ri(g, SZ32, r, g->bits == BITS16 ? 0x8000 : DATA + below(g, DATA_SIZE));
+            put_mov_ri(g, SZ32, r,
+                       g->bits == BITS16 ? 0x8000 : data_address(g->bits) + below(g, DATA_SIZE));
             put_indirect(g, chance(g, 2) ? 4 : 2, r);
         } else
             put_1(g, 0xcc);
@@ -1078,8 +1079,8 @@ static void initial_state(struct ctx *c)
         p->gpr[r] = g->bits == BITS64 ? v : r < 8 ? (uint32_t)v : 0;
     }
     if (g->base != NO_REG)
-        p->gpr[g->base] = DATA;
-    p->gpr[RSP] = (g->bits == BITS16 ? STACK_TOP - DATA : STACK_TOP) - 16 * below(g, 8) -
+        p->gpr[g->base] = data_address(g->bits);
+    p->gpr[RSP] = (STACK_TOP - DATA + data_address(g->bits)) - 16 * below(g, 8) -
                   (chance(g, 4) ? 2 * below(g, 8) : 0);
     p->rflags = 0x202 | (rnd(g) & 0x8d5);
     p->data_offset = below(g, (DATA_BLOCK - DATA_SIZE) / 64) * 64;
@@ -1142,7 +1143,8 @@ bool program_generate(struct program *p, uint64_t seed, const struct profile *pr
     unsigned pick = below(g, 20);
     g->bits = p->bits = profile->bits >= 0 ? (unsigned)profile->bits
                         : pick < 11        ? BITS64
-                        : pick < 16        ? BITS32
+                        : pick < 15        ? BITS32
+                        : pick < 17        ? BITS32S
                                            : BITS16;
     g->no_step = profile->no_step;
     g->counter_reg = NO_REG;

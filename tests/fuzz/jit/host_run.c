@@ -25,7 +25,7 @@
 #define XSTATE_HEADER 512
 #define FL_TF         0x100
 
-enum { LDT_CODE16, LDT_DATA16, LDT_CODE_AS_DATA, LDT_GS };
+enum { LDT_CODE16, LDT_DATA16, LDT_CODE_AS_DATA, LDT_GS, LDT_CODE32, LDT_DATA32 };
 #define LDT_SELECTOR(n) ((unsigned)(n) << 3 | 7)
 #define SELECTOR_CODE64 0x33
 #define SELECTOR_CODE32 0x23
@@ -85,10 +85,18 @@ static bool repair(uint64_t cr2, uint64_t error)
     return true;
 }
 
+static unsigned data_selector(unsigned bits)
+{
+    return bits == BITS16    ? LDT_SELECTOR(LDT_DATA16)
+           : bits == BITS32S ? LDT_SELECTOR(LDT_DATA32)
+                             : SELECTOR_DATA;
+}
+
 static void enter(int sig, siginfo_t *info, void *context)
 {
     (void)sig, (void)info;
-    static const unsigned code[] = { SELECTOR_CODE64, SELECTOR_CODE32, LDT_SELECTOR(LDT_CODE16) };
+    static const unsigned code[] = { SELECTOR_CODE64, SELECTOR_CODE32, LDT_SELECTOR(LDT_CODE16),
+                                     LDT_SELECTOR(LDT_CODE32) };
     ucontext_t *u = context;
     uint8_t *fx = (uint8_t *)u->uc_mcontext.fpregs;
     const struct program *p = program;
@@ -97,10 +105,10 @@ static void enter(int sig, siginfo_t *info, void *context)
     for (int k = 0; k < 16; k++)
         u->uc_mcontext.gregs[greg_of[k]] = (greg_t)p->gpr[k];
     u->uc_mcontext.gregs[REG_RIP] =
-        (greg_t)((p->bits == BITS16 ? 0 : CODE) + (uint32_t)p->labels[p->entry]);
+        (greg_t)(CODE - code_base(p->bits) + (uint32_t)p->labels[p->entry]);
     u->uc_mcontext.gregs[REG_EFL] = (greg_t)p->rflags;
     uint64_t cs_ss = (uint64_t)u->uc_mcontext.gregs[REG_CSGSFS];
-    uint64_t ss = p->bits == BITS16 ? LDT_SELECTOR(LDT_DATA16) : SELECTOR_DATA;
+    uint64_t ss = data_selector(p->bits);
     cs_ss = (cs_ss & 0x0000ffffffff0000ull) | code[p->bits] | ss << 48;
     u->uc_mcontext.gregs[REG_CSGSFS] = (greg_t)cs_ss;
     memcpy(fx, p->fx, 464);
@@ -127,6 +135,8 @@ static void take_event(const ucontext_t *u, struct event *e)
     e->vector = (uint64_t)g[REG_TRAPNO];
     e->error = e->vector == 13 || e->vector == 14 || e->vector == 12 ? (uint64_t)g[REG_ERR] : 0;
     if (e->vector == 14) {
+        if (e->error & 16)
+            e->rflags &= ~FLAGS_ARITH;
         e->cr2 = (uint64_t)g[REG_CR2];
         if (e->cr2 < USER_FIRST || e->cr2 > USER_LAST)
             e->error &= ~1ull;
@@ -182,7 +192,7 @@ static void on_event(int sig, siginfo_t *info, void *context)
     }
     const struct program *p = program;
     greg_t *g = u->uc_mcontext.gregs;
-    uint32_t base = p->bits == BITS16 ? 0 : CODE;
+    uint32_t base = CODE - code_base(p->bits);
     struct event e;
     take_event(u, &e);
     outcome->event_hash = hash_words(outcome->event_hash, &e, sizeof e);
@@ -258,6 +268,8 @@ static void set_up(void)
     set_ldt(LDT_DATA16, DATA, DATA_SIZE - 1, false, false);
     set_ldt(LDT_CODE_AS_DATA, CODE, CODE_SIZE - 1, false, false);
     set_ldt(LDT_GS, DATA + GS_OFFSET, ~0u, false, true);
+    set_ldt(LDT_CODE32, CODE, CODE_SIZE - 1, true, true);
+    set_ldt(LDT_DATA32, CODE, DATA + DATA_SIZE - CODE - 1, false, true);
     stack_t stack = { .ss_size = 1 << 18 };
     stack.ss_sp =
         mmap(NULL, stack.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -299,7 +311,7 @@ bool host_run(const struct program *p, struct outcome *o,
     mprotect(data_page(11), PAGE, PROT_NONE);
     take_back();
 
-    unsigned data = p->bits == BITS16 ? LDT_SELECTOR(LDT_DATA16) : SELECTOR_DATA,
+    unsigned data = data_selector(p->bits),
              gs = LDT_SELECTOR(p->bits == BITS16 ? LDT_CODE_AS_DATA : LDT_GS);
     __asm__ volatile("mov %0, %%ds\n\tmov %0, %%es\n\tmov %1, %%gs" : : "r"(data), "r"(gs));
     struct itimerval timer = { .it_value = { .tv_usec = LIMIT_US } }, off = { 0 };

@@ -1,7 +1,7 @@
 /*
  * Images of random programs for the JIT's fuzzer, and what this machine's processor makes of them.
  *
- *   jit_fuzz make -k KERNEL -o IMAGE -e EXPECTED [-s SEED] [-n COUNT] [-b 64|32|16] [-f FLAGS]
+ *   jit_fuzz make -k KERNEL -o IMAGE -e EXPECTED [-s SEED] [-n COUNT] [-b 64|32|32s|16] [-f FLAGS]
  *                 [-p PERIOD_NS] [-l TICKS] [-c CANDIDATES]
  *       COUNT programs of seeds from SEED on (those that don't fit or don't end are left out),
  *       packed with the kernel (kernel.bin) into a BIOS image. EXPECTED gets a line a program:
@@ -359,7 +359,10 @@ int main(int argc, char **argv)
         case 'p': o.period = (unsigned)strtoul(optarg, NULL, 0); break;
         case 'l': o.limit = (unsigned)strtoul(optarg, NULL, 0); break;
         case 'b':
-            o.bits = atoi(optarg) == 64 ? BITS64 : atoi(optarg) == 32 ? BITS32 : BITS16;
+            o.bits = !strcmp(optarg, "64")    ? BITS64
+                     : !strcmp(optarg, "32")  ? BITS32
+                     : !strcmp(optarg, "32s") ? BITS32S
+                                              : BITS16;
             break;
         case 'm': o.dump = true; break;
         default: return 2;

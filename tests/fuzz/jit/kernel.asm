@@ -112,6 +112,10 @@ SEL_CODEDATA equ (GDT_FREE + 16) | 3
 SEL_GS      equ (GDT_FREE + 24) | 3
 SEL_CODE16K equ GDT_FREE + 32
 SEL_DATA16K equ GDT_FREE + 40
+SEL_CODE32  equ (GDT_FREE + 48) | 3
+SEL_DATA32  equ (GDT_FREE + 56) | 3
+SEL_CODE32K equ GDT_FREE + 64
+SEL_DATA32K equ GDT_FREE + 72
 
 PTE_P  equ 1
 PTE_W  equ 2
@@ -145,6 +149,14 @@ TEST64
     mov dword [abs gdt_free + 36], 0x10009a00
     mov dword [abs gdt_free + 40], 0x0000bfff
     mov dword [abs gdt_free + 44], 0x20009200
+    mov dword [abs gdt_free + 48], 0x00003fff
+    mov dword [abs gdt_free + 52], 0x1040fa00
+    mov dword [abs gdt_free + 56], 0x0000000b
+    mov dword [abs gdt_free + 60], 0x10c1f200
+    mov dword [abs gdt_free + 64], 0x00003fff
+    mov dword [abs gdt_free + 68], 0x10409a00
+    mov dword [abs gdt_free + 72], 0x0000000b
+    mov dword [abs gdt_free + 76], 0x10c19200
 
     ; Every vector on IST1, so that ring 0 programs need no good stack.
     mov edi, IDT
@@ -280,8 +292,8 @@ load:
     mov ecx, [r8 + P_BITS]
     mov eax, CODE
     xor edx, edx
-    cmp ecx, 2
-    cmove eax, edx
+    cmp ecx, 2                  ; 16-bit, segmented 32-bit
+    cmovae eax, edx
     mov [rbx + T_BASE], rax
     mov edx, [r8 + P_ENTRY]
     add rax, rdx
@@ -677,6 +689,10 @@ event:
     ja .error
     mov rdx, [rbx + T_ERROR]
     jne .error
+    test dl, 16                 ; a fetch: program.h, FLAGS_ARITH
+    jz .not_fetch
+    and dword [rbx + T_EVENT + E_FLAGS], ~0x8c5
+.not_fetch:
     mov rcx, cr2
     mov [rbx + T_CR2], rcx
     test byte [abs p_flags], FLAG_RING0
@@ -935,11 +951,13 @@ dma_address: dq 0
 DMA_SAVED equ 0x110000
 data_rights: db 7, 7, 7, 7, 5, 0, 7, 7, 0, 7, 7, 0
 align 8
-selectors:                      ; CS, SS, DS and ES, GS for 64, 32 and 16 bits
+selectors:                      ; CS, SS, DS and ES, GS for 64, 32 and 16 bits, segmented 32 bits
     dw UCODE64, UDATA32, UDATA32, SEL_GS
     dw UCODE32, UDATA32, UDATA32, SEL_GS
     dw SEL_CODE16, SEL_DATA16, SEL_DATA16, SEL_CODEDATA
+    dw SEL_CODE32, SEL_DATA32, SEL_DATA32, SEL_GS
 selectors0:
     dw CODE64, DATA32, UDATA32, SEL_GS
     dw CODE32, DATA32, UDATA32, SEL_GS
     dw SEL_CODE16K, SEL_DATA16K, SEL_DATA16, SEL_CODEDATA
+    dw SEL_CODE32K, SEL_DATA32K, SEL_DATA32, SEL_GS

@@ -2,7 +2,8 @@
  * Random multi-block programs for the JIT's fuzzer: what a program is, the memory it sees, and how
  * it reports.
  *
- * A program is user-mode code for 64-bit, 32-bit or 16-bit (protected, segmented) execution. It is
+ * A program is user-mode code for 64-bit, 32-bit (flat or segmented) or 16-bit protected-mode
+ * execution. It is
  * kept as a list of items, one instruction each, so that a minimiser can leave some out and lay the
  * rest out anew. Whoever runs a program (this machine's processor: host_run.c; an emulator: the
  * kernel in kernel.asm) gives it this memory:
@@ -45,7 +46,17 @@
 #define USER_LAST  0x2fffffffu
 
 enum { PAGE_CODE_COW = 2, PAGE_CODE_LAZY = 3, PAGE_DATA_LAZY = 9, PAGE_DATA_COW = 10 };
-enum { BITS64, BITS32, BITS16, BITS_COUNT };
+enum { BITS64, BITS32, BITS16, BITS32S /* 32-bit with segments that aren't flat */, BITS_COUNT };
+/* Segment bases. 16-bit: CS, GS = CODE; DS, ES, SS = DATA. 32-bit, segmented: all = CODE but GS.
+ * The others: 0 but GS = DATA + GS_OFFSET. */
+static inline uint32_t code_base(unsigned bits) /* where RIP 0 is */
+{
+    return bits == BITS16 || bits == BITS32S ? CODE : 0;
+}
+static inline uint32_t data_address(unsigned bits) /* of DATA, as an offset in DS */
+{
+    return bits == BITS16 ? 0 : bits == BITS32S ? DATA - CODE : DATA;
+}
 
 struct fix {
     uint8_t at, kind; /* offset in the item; FIX_* */
@@ -126,6 +137,9 @@ struct outcome {
 /* Flags that events show: AF is undefined after too many instructions, and RF, IF and the rest
  * belong to whoever runs the program. */
 #define FLAGS_SHOWN 0xdc5u /* CF PF ZF SF TF DF OF */
+/* Not shown where a fetch faults: the page's border may lie between an instruction that leaves
+ * flags undefined and the one that defines them. */
+#define FLAGS_ARITH 0x8c5ull
 
 #define HASH_START 0xcbf29ce484222325ull
 #define HASH_K     0x9e3779b97f4a7c15ull

@@ -168,7 +168,7 @@ struct mem random_memory(struct gen *g, unsigned bytes, bool aligned)
         if (g->base != NO_REG && chance(g, 2))
             m.base = g->base;
         else
-            m.disp += (int32_t)DATA;
+            m.disp += (int32_t)data_address(g->bits);
         return m;
     }
     case 2: { /* a pointer */
@@ -546,8 +546,8 @@ static bool put_row(struct gen *g, const struct opcode *o)
         case OPD_Iv: bytes = 1u << size; break;
         case OPD_Ob:
         case OPD_Ov:
-            v = below(g, AREA - 8) + (g->bits == BITS16 ? 0 : DATA);
-            bytes = g->bits == BITS64 ? 8 : g->bits == BITS32 ? 4 : 2;
+            v = below(g, AREA - 8) + data_address(g->bits);
+            bytes = g->bits == BITS64 ? 8 : g->bits == BITS16 ? 2 : 4;
             break;
         default: break;
         }
