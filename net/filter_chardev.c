@@ -3,8 +3,9 @@
  * 32 bits, big-endian, then the frame; with vnet_hdr_support=on a second length, that of a virtio
  * header, always 0 here: the frames are finished).
  *
- * A mirror sends a copy of each frame to outdev. A redirector sends them there instead, as long as
- * somebody is connected, and puts what comes in from indev on its way behind itself.
+ * A mirror sends a copy of each frame to outdev. A redirector sends them there instead, and puts
+ * what comes in from indev on its way behind itself. While nobody is connected to outdev its frames
+ * are lost (and with a redirector gone), as in QEMU.
  *
  * Output: a frame that the chardev doesn't take at once waits, whole frames up to OUT_MAX bytes;
  * beyond that frames are dropped and counted. What was under way when the connection ended is
@@ -119,9 +120,12 @@ static bool redirector_frame(struct net_filter *f, enum net_direction d,
                              const struct net_frame *frame)
 {
     struct chardev_filter *c = (struct chardev_filter *)f;
-    if (!c->out || !chr_connected(c->out))
+    if (!c->out)
         return false;
-    send_out(c, frame);
+    if (chr_connected(c->out))
+        send_out(c, frame);
+    else
+        c->dropped++;
     return true;
 }
 

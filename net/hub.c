@@ -197,15 +197,17 @@ static const struct net_client_ops port_ops = {
 
 static struct hub *hub_of(struct machine *m, uint32_t id)
 {
-    struct hub **at = &net_of(m)->hubs;
-    for (; *at; at = &(*at)->next)
-        if ((*at)->id == id)
-            return *at;
-    struct hub *h = *at = calloc(1, sizeof *h);
+    struct net *n = net_of(m);
+    for (struct hub *h = n->hubs; h; h = h->next)
+        if (h->id == id)
+            return h;
+    struct hub *h = calloc(1, sizeof *h);
     if (!h)
         abort();
     h->machine = m;
     h->id = id;
+    h->next = n->hubs; /* the newest first, as QEMU shows them */
+    n->hubs = h;
     return h;
 }
 

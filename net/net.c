@@ -107,6 +107,7 @@ void net_cleanup(struct machine *m)
         net_client_free(n->clients);
     machine_unlisten(m, &n->listener);
     nic_wanted_free(n);
+    nic_announce_stop(n, m);
     free(n);
     m->net = NULL;
 }

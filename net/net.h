@@ -198,8 +198,16 @@ void nic_free(struct nic *nic);
 void nic_conf_default_mac(struct machine *m, struct nic_conf *conf);
 /* nic->mac changed. */
 void nic_set_mac(struct nic *nic, const uint8_t mac[6]);
-/* Sends a gratuitous announcement for each NIC (announce_self). */
-void nic_announce_all(struct machine *m);
+/* announce_self: tells switches where the NICs are (those in @names, "a,b"; NULL: all), at once and
+ * again after initial, initial + step ... but at most max ms, @rounds times in all. */
+struct nic_announcement {
+    uint32_t initial_ms, max_ms, rounds, step_ms;
+};
+#define NIC_ANNOUNCE_DEFAULT                                                                       \
+    {                                                                                              \
+        50, 550, 5, 100                                                                            \
+    }
+void nic_announce(struct machine *m, const struct nic_announcement *how, const char *names);
 
 /* The multicast hash of most datasheets: bits 31-26 (@bits 6) of the big-endian CRC-32 (IEEE 802.3)
  * of the address; net_crc32_le is the reflected form. */

@@ -22,6 +22,12 @@ struct net {
     unsigned unnamed;          /* netdevs that were given a name so far */
     bool held;                 /* the machine is stopped: frames for NICs wait */
     struct machine_listener listener;
+    /* nic.c: announcements under way */
+    struct {
+        struct nic_announcement how;
+        uint32_t round;
+    } announce;
+    char *announced; /* names of the NICs; NULL: all */
 };
 
 /* The machine's network; made at the first call. */
@@ -66,6 +72,9 @@ void nic_wanted_free(struct net *n);
 void nic_print_models(void);
 
 /* ---- nic.c ---- */
+
+/* Ends the announcements. */
+void nic_announce_stop(struct net *n, struct machine *m);
 
 /* "52:54:00:12:34:56"; or as QEMU's mac= has it, a number that is added to 52:54:00:00:00:00. */
 bool nic_parse_mac(const char *text, uint8_t mac[6]);

@@ -21,14 +21,8 @@
 
 /* clang-format off: one a line, in the order of `-netdev help` */
 const struct netdev_class *const netdev_classes[] = {
-    &netdev_socket,
-    &netdev_stream,
-    &netdev_dgram,
-    &netdev_user,
-    &netdev_tap,
-    &netdev_bridge,
-    &netdev_hubport,
-    NULL,
+    &netdev_socket, &netdev_stream, &netdev_dgram,   &netdev_user,
+    &netdev_tap,    &netdev_bridge, &netdev_hubport, NULL,
 };
 /* clang-format on */
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/host.h"
 #include "hw/device.h"
 #include "net/net_impl.h"
 
@@ -112,11 +113,49 @@ static void announce(struct nic *nic)
         nic->nc.ops->announce(&nic->nc);
 }
 
-void nic_announce_all(struct machine *m)
+/* Is @name one of the comma-separated @names? NULL: all are. */
+static bool is_among(const char *names, const char *name)
 {
-    for (struct net_client *nc = net_of(m)->clients; nc; nc = nc->next)
-        if (nc->ops->nic)
+    size_t len = strlen(name);
+    for (const char *s = names; s; s = strchr(s, ','), s += s != NULL)
+        if (!strncmp(s, name, len) && (!s[len] || s[len] == ','))
+            return true;
+    return !names;
+}
+
+static void announce_round(void *opaque)
+{
+    struct machine *m = opaque;
+    struct net *n = m->net;
+    for (struct net_client *nc = n->clients; nc; nc = nc->next)
+        if (nc->ops->nic && is_among(n->announced, nc->name))
             announce((struct nic *)nc);
+    if (++n->announce.round >= n->announce.how.rounds) {
+        nic_announce_stop(n, m);
+        return;
+    }
+    int64_t ms = n->announce.how.initial_ms + (int64_t)n->announce.round * n->announce.how.step_ms;
+    if (ms > n->announce.how.max_ms)
+        ms = n->announce.how.max_ms;
+    host_every(ms * 1000000, announce_round, m);
+}
+
+void nic_announce_stop(struct net *n, struct machine *m)
+{
+    host_every_stop(announce_round, m);
+    free(n->announced);
+    n->announced = NULL;
+}
+
+void nic_announce(struct machine *m, const struct nic_announcement *how, const char *names)
+{
+    struct net *n = net_of(m);
+    nic_announce_stop(n, m);
+    n->announced = names ? strdup(names) : NULL;
+    n->announce.how = *how;
+    n->announce.round = 0;
+    if (how->rounds)
+        announce_round(m);
 }
 
 /* ---- CRC-32 of IEEE 802.3 ---- */

@@ -57,7 +57,8 @@ void hmp_object_del(struct machine *m, struct text *out, const struct hmp_arg *a
 
 void hmp_announce_self(struct machine *m, struct text *out, const struct hmp_arg *a)
 {
-    nic_announce_all(m);
+    static const struct nic_announcement how = NIC_ANNOUNCE_DEFAULT;
+    nic_announce(m, &how, a[0].given ? a[0].s : NULL);
 }
 
 /* "[netdev_id] rule": which of the two words is the rule? */

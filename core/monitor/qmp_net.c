@@ -35,8 +35,27 @@ bool qmp_object_del(struct qmp_call *c)
     return net_object_del(c->machine, json_get(c->args, "id")->s, c->err);
 }
 
+static bool get_ms(struct qmp_call *c, const char *name, int64_t max, uint32_t *value)
+{
+    int64_t v = json_get(c->args, name)->i;
+    *value = (uint32_t)v;
+    return (v >= 0 && v <= max) ||
+           error_set(c->err, "Parameter '%s' expects a value between 0 and %lld", name,
+                     (long long)max);
+}
+
 bool qmp_announce_self(struct qmp_call *c)
 {
-    nic_announce_all(c->machine);
+    const struct json *list = json_get(c->args, "interfaces");
+    struct nic_announcement how;
+    struct text names = { 0 };
+    if (!get_ms(c, "initial", 100000, &how.initial_ms) || !get_ms(c, "max", 100000, &how.max_ms) ||
+        !get_ms(c, "rounds", 1000, &how.rounds) || !get_ms(c, "step", 10000, &how.step_ms))
+        return false;
+    for (const struct json *v = list ? list->first : NULL; v; v = v->next)
+        if (v->type == JSON_STRING)
+            text_printf(&names, "%s%s", names.len ? "," : "", v->s);
+    nic_announce(c->machine, &how, list ? text_str(&names) : NULL);
+    text_free(&names);
     return true;
 }

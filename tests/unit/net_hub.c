@@ -224,7 +224,7 @@ static void info_network_is_qemus(void)
         line = end;
     }
     CHECK_STR(got,
-              "hub 3\n \\ h: i: index=0,type=hubport,\nhub 4\n \\ i: h: index=0,type=hubport,\n"
+              "hub 4\n \\ i: h: index=0,type=hubport,\nhub 3\n \\ h: i: index=0,type=hubport,\n"
               "b: index=0,type=nic,model=test,macaddr=00:00:00:00:00:00\n"
               " \\ a: index=0,type=test,\n");
     text_free(&t);
