@@ -496,15 +496,15 @@ static void release(struct rtl8139 *s, uint64_t ring, int priority, unsigned cou
     }
 }
 
-/* One frame of the ring. False: nothing (more) can be sent now. */
-static bool cp_transmit_one(struct rtl8139 *s, int priority, unsigned *descriptors)
+/* One frame of the ring. False: nothing (more) can be sent now; *dry: because there is none. */
+static bool cp_transmit_one(struct rtl8139 *s, int priority, unsigned *descriptors, bool *dry)
 {
     uint64_t ring = wide(s->tsad + 2 * priority);
     struct net_frame f = { .data = s->frame };
     struct desc first;
     unsigned count;
     switch (gather(s, ring, s->cp_tx[priority], &first, &f.len, &count)) {
-    case NOT_READY: rtl8139_raise(s, RTL_ISR_TDU); return false;
+    case NOT_READY: *dry = true; return false;
     case TOO_LONG:
         log_mask(LOG_GUEST_ERRORS, "rtl8139: frame of more than %u bytes", (unsigned)NET_FRAME_MAX);
         s->tally.tx_err++;
@@ -528,24 +528,33 @@ static bool cp_transmit_one(struct rtl8139 *s, int priority, unsigned *descripto
     return true;
 }
 
-void rtl8139_cp_transmit(struct rtl8139 *s, int priority)
+/* @polled: the driver asked for it, and wants to know that there is nothing (more). */
+static void cp_run(struct rtl8139 *s, int priority, bool polled)
 {
     if (s->sending || s->busy)
         return;
     unsigned descriptors = 0;
+    bool dry = false;
     s->busy++;
     while ((s->cr & RTL_CR_TE) && rtl8139_cp_tx(s) && descriptors < RING_MAX &&
-           cp_transmit_one(s, priority, &descriptors))
+           cp_transmit_one(s, priority, &descriptors, &dry))
         continue;
     s->busy--;
+    if (dry && (polled || descriptors))
+        rtl8139_raise(s, RTL_ISR_TDU);
+}
+
+void rtl8139_cp_transmit(struct rtl8139 *s, int priority)
+{
+    cp_run(s, priority, true);
 }
 
 void rtl8139_writable(struct net_client *nc)
 {
     struct rtl8139 *s = (struct rtl8139 *)((struct nic *)nc)->device;
     if (rtl8139_cp_tx(s)) {
-        rtl8139_cp_transmit(s, 1);
-        rtl8139_cp_transmit(s, 0);
+        cp_run(s, 1, false);
+        cp_run(s, 0, false);
     } else {
         rtl8139_transmit(s);
     }
