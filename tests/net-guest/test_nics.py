@@ -1,0 +1,160 @@
+"""Each network card under the driver of Debian's kernel. One boot a card does it all, with two cards of the kind: eth0
+on the user-mode network, eth1 on a cable whose far end is the test."""
+from peers import CABLE_IP, CABLE_MAC, Cable, Servers
+from pc import PC, Failure, guest, same, scratch
+
+CARRIER = "/sys/class/net/{}/carrier"
+
+
+def initramfs(flavour):
+    path = scratch(f"initrd-net-{flavour}.cpio")
+    with open(path, "wb") as out:
+        for part in ("initrd", "net"):
+            with open(guest(f"{part}-{flavour}.cpio"), "rb") as f:
+                out.write(f.read())
+    return path
+
+
+def boot(emulator, flavour, *options):
+    pc = PC(emulator, "-m", "256", "-kernel", guest(f"vmlinuz-{flavour}"), "-initrd", initramfs(flavour),
+            "-append", "console=ttyS0 loglevel=1", "-no-reboot", *options)
+    pc.expect("guest# ", seconds=60)
+    return pc
+
+
+def wait_carrier(pc, interface, value):
+    pc.shell(f"until [ $(cat {CARRIER.format(interface)}) = {value} ]; do sleep 0.2; done", seconds=40)
+
+
+def dhcp(pc):
+    answer = pc.shell("udhcpc -i eth0 -s /dhcp -n -q -t 10 2>&1", seconds=40)
+    if "dhcp: 10.0.2.15/24 router 10.0.2.2 dns 10.0.2.3" not in answer:
+        raise Failure(f"DHCP: {answer}")
+
+
+def ping(pc, address, size=56):
+    command = "ping6" if ":" in address else "ping"
+    answer = pc.shell(f"{command} -c 3 -i 0.2 -s {size} {address} 2>&1", seconds=40)
+    if "3 packets transmitted, 3 packets received" not in answer:
+        raise Failure(f"ping of {address} with {size} bytes: {answer}")
+
+
+def download(pc, servers):
+    got = pc.shell(f"wget -q -O /tmp/file http://10.0.2.2:{servers.http_port}/; md5sum < /tmp/file", seconds=120)
+    same("download", got.split()[0], servers.file_md5)
+
+
+def upload(pc, servers):
+    got = pc.shell(f"nc 10.0.2.2 {servers.sink_port} < /tmp/file", seconds=120)
+    same("upload", got, f"{servers.file_md5} {len(servers.file)}")
+
+
+def ipv6(pc):
+    pc.shell("until ip -6 addr show dev eth0 | grep -q fec0::; do sleep 0.2; done", seconds=40)
+    ping(pc, "fec0::2")
+
+
+def link_change(pc):
+    pc.monitor("set_link nic0 off")
+    wait_carrier(pc, "eth0", 0)
+    pc.monitor("set_link nic0 on")
+    wait_carrier(pc, "eth0", 1)
+    ping(pc, "10.0.2.2")
+
+
+def link_down_under_load(pc, servers):
+    pc.shell(f"wget -q -O /tmp/load http://10.0.2.2:{servers.http_port}/ &")
+    pc.shell("until [ -s /tmp/load ]; do usleep 10000; done", seconds=40)
+    pc.monitor("set_link nic0 off")
+    pc.shell("sleep 1")
+    pc.monitor("set_link nic0 on")
+    same("download with a pulled cable", pc.shell("wait; md5sum < /tmp/load", seconds=200).split()[0], servers.file_md5)
+
+
+def received(pc):
+    return int(pc.shell("cat /sys/class/net/eth1/statistics/rx_packets"))
+
+
+def hears(pc, cable, what, address, wanted):
+    """Does eth1 receive frames to this address?"""
+    before = received(pc)
+    own = bytes.fromhex(pc.shell("cat /sys/class/net/eth1/address").replace(":", ""))
+    rest = CABLE_MAC + b"\x88\xb5" + bytes(50)
+    cable.send(*[bytes.fromhex(address) + rest] * 10, own + rest)
+    pc.shell(f"until [ $(cat /sys/class/net/eth1/statistics/rx_packets) -gt {before} ]; do usleep 50000; done", seconds=40)
+    pc.shell("usleep 300000")
+    same(what, received(pc) - before, 1 + 10 * wanted)
+
+
+def filters(pc, cable):
+    stranger, group = "525400999999", "01005e7f1234"
+    hears(pc, cable, "frames for others", stranger, False)
+    hears(pc, cable, "multicast nobody wants", group, False)
+    hears(pc, cable, "broadcast", "ffffffffffff", True)
+    pc.shell("ifconfig eth1 allmulti")
+    hears(pc, cable, "multicast with allmulti", group, True)
+    hears(pc, cable, "frames for others with allmulti", stranger, False)
+    pc.shell("ifconfig eth1 -allmulti; ip link set eth1 promisc on")
+    hears(pc, cable, "frames for others with promisc", stranger, True)
+    pc.shell("ip link set eth1 promisc off")
+    hears(pc, cable, "frames for others after promisc", stranger, False)
+
+
+def vlan(pc):
+    pc.shell("modprobe 8021q; vconfig add eth1 5; ip addr del 10.9.0.1/24 dev eth1; ifconfig eth1.5 10.9.0.1 up")
+    ping(pc, CABLE_IP)
+    ping(pc, CABLE_IP, 1472)
+    pc.shell("vconfig rem eth1.5; ifconfig eth1 10.9.0.1")
+
+
+def jumbo(pc, mtu):
+    pc.shell(f"ip link set eth1 mtu {mtu}")
+    wait_carrier(pc, "eth1", 1)
+    ping(pc, CABLE_IP, mtu - 28)
+    pc.shell("ip link set eth1 mtu 1500")
+    wait_carrier(pc, "eth1", 1)
+
+
+def card(emulator, flavour, model, modules, max_mtu=1500, properties="", filtering=True):
+    """Everything above, with two cards of @model. @filtering: it sorts out foreign frames itself."""
+    with Servers() as servers, Cable() as cable:
+        pc = boot(emulator, flavour, "-netdev", "user,id=u", "-device", f"{model},netdev=u,id=nic0{properties}",
+                  "-netdev", f"socket,id=c,connect=127.0.0.1:{cable.port}",
+                  "-device", f"{model},netdev=c,id=nic1{properties}")
+        with pc:
+            pc.shell(f"modprobe -a {modules} 2>&1; ip link set lo up; ifconfig eth1 10.9.0.1; ip link set eth0 up")
+            wait_carrier(pc, "eth0", 1)
+            dhcp(pc)
+            ping(pc, "10.0.2.2")
+            download(pc, servers)
+            upload(pc, servers)
+            ipv6(pc)
+            wait_carrier(pc, "eth1", 1)
+            ping(pc, CABLE_IP)
+            ping(pc, CABLE_IP, 1472)
+            if filtering:
+                filters(pc, cable)
+            vlan(pc)
+            if max_mtu > 1500:
+                jumbo(pc, max_mtu)
+            link_change(pc)
+            last = modules.split()[-1]
+            pc.shell(f"rmmod {last} && modprobe {last}; ip link set eth0 up")
+            wait_carrier(pc, "eth0", 1)
+            dhcp(pc)
+            ping(pc, "10.0.2.2")
+            link_down_under_load(pc, servers)
+
+
+def test_e1000(emulator):
+    card(emulator, "amd64", "e1000", "e1000", max_mtu=16110)
+
+
+def test_virtio_net_modern(emulator):
+    card(emulator, "amd64", "virtio-net-pci", "virtio_pci virtio_net", max_mtu=9000)
+
+
+def test_virtio_net_legacy(emulator):
+    # No jumbo frames: without mergeable buffers QEMU's driver has none of that size.
+    card(emulator, "686", "virtio-net-pci", "virtio_pci virtio_net",
+         properties=",disable-modern=on,mrg_rxbuf=off")
