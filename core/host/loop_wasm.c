@@ -60,14 +60,17 @@ void host_wake(void)
 EMSCRIPTEN_KEEPALIVE double slipway_turn(void)
 {
     int64_t wait = 0;
+    /* First, so that what came for the guest meanwhile doesn't wait for the end of the slice, and
+     * the slice knows of all timers when it says how long nobody is needed. */
+    host_run_deferred();
     if (!machine->quit) {
         wait = machine_run_slice(machine, SLICE_NS);
         int64_t periodic = host_run_periodics();
         if (periodic < wait)
             wait = periodic;
     }
-    host_run_deferred();
     if (machine->quit) {
+        host_run_deferred();
         fflush(NULL);
         return -1;
     }
