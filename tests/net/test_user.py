@@ -1,6 +1,9 @@
 """The user-mode network (-netdev user) frame by frame beside QEMU's: the same frames go to ours and to that of a QEMU
 without a guest, and what comes back must be the same, byte for byte.
 
+Under Node a connection or datagram that can't leave fails later than in a system call, with a reset instead of an ICMP
+error; those steps are left out there ("at_once").
+
 Left out of the comparison, because they count from the program's start or are the host's choice: the IPv4
 identification (and the header checksum over it), TCP's sequence numbers (compared relative to the first one of a
 connection) and with them TCP's checksum, and the ephemeral port of a host's connection through hostfwd. The checksums
@@ -52,7 +55,7 @@ class Guest:
 
     def ask(self, *frames):
         """Sends, and hears all that is said until an ARP request of somebody else is answered."""
-        self.send(*frames, arp(self.router, sender=self.router[:-1] + "4", mac=MARK))
+        self.send(*frames, arp(self.router, sender=self.router[:-1] + "6", mac=MARK))
         got = []
         while True:
             p = self.hear()
@@ -90,6 +93,11 @@ class Guest:
                 f[p.at + 4:p.at + 8] = struct.pack(">I", p.seq - self.first.get(flow, p.seq) & 0xffffffff)
             f[p.at + 16:p.at + 18] = b"\0\0"
         return bytes(f)
+
+
+def at_once(emulator):
+    """Does what can't be sent fail in the call?"""
+    return emulator != "node"
 
 
 def both(emulator, options, conversation, qemu_options=None):
@@ -179,6 +187,8 @@ def test_user_refused_rules_name_the_reason(emulator):
     for rule, why in (("tcp:127.0.0.1:5555-:22", "Address already in use"), ("udp:127.0.0.1:5555-:22", "Address already in use"),
                       ("tcp::5555-:22", "Address already in use"), ("tcp:9.9.9.9:5556-:22", "Cannot assign requested address")):
         ours = message(lambda: Ours(emulator, f"hostfwd={rule}"))
+        for musl, glibc in (("Address in use", "Address already in use"), ("Address not available", "Cannot assign requested address")):
+            ours = ours.replace(musl, glibc)
         if not ours.endswith(f"slipway: Could not set up host forwarding rule '{rule}': {why}"):
             raise Failure(f"{rule}: {ours}")
     peer = Ours(emulator, "hostfwd=tcp:127.0.0.1:5557-:22,hostfwd=udp::5558-10.0.2.16:5")
@@ -189,7 +199,7 @@ def test_user_refused_rules_name_the_reason(emulator):
              ("hostfwd_remove tcp::5559", "host forwarding rule for tcp::5559 not found"),
              ("hostfwd_remove zz", "invalid format"), ("hostfwd_remove x::1", "invalid format"))
     for command, answer in steps:
-        if (got := peer.command(command)) != answer:
+        if (got := peer.command(command).replace("Address in use", "Address already in use")) != answer:
             raise Failure(f"{command}: {got}")
     lines = peer.command("info").split("\n")
     shown = [line.split() for line in lines if line]
@@ -197,7 +207,7 @@ def test_user_refused_rules_name_the_reason(emulator):
             [w[:1] + w[2:] for w in shown[1:]] != [["TCP[HOST_FORWARD]", "127.0.0.1", "5559", GUEST, "24", "0", "0"],
                                                   ["UDP[HOST_FORWARD]", "*", "5558", "10.0.2.16", "5", "0", "0"]]:
         raise Failure(f"info usernet: {lines}")
-    if peer.command("network") != "index=0,type=user,net=10.0.2.0,restrict=off":
+    if peer.command("network") != "net=10.0.2.0,restrict=off":
         raise Failure(f"info network: {peer.command('network')}")
     peer.close()
 
@@ -225,6 +235,11 @@ DHCP_OPTIONS = [
 def test_user_dhcp(emulator):
     def conversation(g):
         other = bytes.fromhex("525400aabbcc")
+        g.router = {"net=192.168.76.0/24": "192.168.76.2", "net=172.20.0.0": "172.16.2.2", "ip=10.1.2.0": "10.1.2.2",
+                    "net=192.168.5.0/28,dhcpstart=192.168.5.9": "192.168.5.2",
+                    "dhcpstart=10.0.2.77,dns=10.0.2.9,host=10.0.2.8": "10.0.2.8",
+                    "net=10.0.2.0/255.255.0.0": "10.0.2.2"}.get(options, HOST)
+        g.ask()
         for frame in (dhcp(1), dhcp(1, bytes([55, 4, 1, 3, 6, 15])), dhcp(1, flags=0), dhcp(None),
                       dhcp(None, magic=b"\0\0\0\0"), dhcp(1, bytes([50, 4, 10, 0, 2, 20]), mac=other),
                       dhcp(3, bytes([50, 4, 10, 0, 2, 15])), dhcp(3, bytes([50, 4, 10, 0, 2, 99])),
@@ -235,7 +250,7 @@ def test_user_dhcp(emulator):
             g.send(frame)
         for i in range(20): # more guests than there are addresses
             g.send(dhcp(1, mac=bytes.fromhex("5254000000") + bytes([i])))
-        g.quiet()
+        g.ask()
     for options in DHCP_OPTIONS:
         try:
             both(emulator, options, conversation)
@@ -249,7 +264,9 @@ def test_user_ping_of_the_router(emulator):
         g.ask(arp(HOST))
         for size in (0, 1, 8, 17, 56, 1000, 1472):
             g.ask(ping(data=b"x" * size))
-        g.ask(ping(DNS, to=bytes.fromhex("52550a000203")), ping("10.0.2.4"), ping("255.255.255.255"), ping("10.0.2.255"))
+        g.ask(ping(DNS, to=bytes.fromhex("52550a000203")), ping("10.0.2.2"))
+        if at_once(emulator):
+            g.ask(ping("10.0.2.4"), ping("10.0.2.255"), ping("255.255.255.255"))
         g.ask(ping(ttl=1), ping(ttl=0), ping(options=b"\x01\x01\x01\x00"), ping(version=5), ping(sum_error=1))
         big = struct.pack(">BBHHH", 8, 0, 0, 5, 6) + bytes(range(256)) * 12
         big = big[:2] + struct.pack(">H", checksum(big)) + big[4:]
@@ -375,7 +392,8 @@ def test_user_ipv6(emulator):
                 g.ask(udp(546, 547, body, "ff02::1:2", src=link_local, to=b"\x33\x33\0\1\0\2"))
         g.ask(udp(546, 547, b"\x0b\1\2\3\0\1\0\xff", "ff02::1:2", src=link_local, to=b"\x33\x33\0\1\0\2"))
         g.ask(icmp6(128, 0, b"\0\1\0\2", HOST6)[:60], icmp6(135, 0, bytes(4), HOST6))
-        g.ask(tcp(1000, 9, SYN, 7, 0, dst=HOST6))
+        if at_once(emulator):
+            g.ask(tcp(1000, 9, SYN, 7, 0, dst=HOST6))
         g.quiet()
     for options in ("", "ipv6-net=2001:db8:5::/64", "ipv6-host=fec0::5,ipv6-dns=fec0::6", "ipv4=on,ipv6=on",
                     "ipv6-prefix=fec0:1::,ipv6-prefixlen=48", "bootfile=tftp://x/y"):
@@ -462,8 +480,8 @@ def test_user_tcp_to_a_closed_port(emulator):
         for flags in (ACK, FIN | ACK, RST, RST | ACK, PSH | ACK, 0, SYN | ACK, SYN | FIN, SYN | RST):
             g.ask(tcp(1030, 9, flags, 500, 600, b"data"))
         g.quiet()
-        g.send(tcp(1026, 9, SYN, 1000, 0, dst="10.0.2.99")) # nobody, but in the guest's network
-        g.quiet()
+        if at_once(emulator):
+            g.ask(tcp(1026, 9, SYN, 1000, 0, dst="10.0.2.99")) # nobody, but in the guest's network
         g.ask(tcp(1026, 9, SYN, 1000, 0)[:50])
     both(emulator, "", conversation)
 
@@ -687,24 +705,26 @@ def test_user_udp(emulator):
         g.ask(arp(HOST))
         for size in (0, 1, 100, 1472):
             g.send(udp(3000, 7777, b"u" * size, HOST))
-            if size:
-                g.hear()
+            g.hear()
         big = udp(3000, 7777, b"u" * 4000, HOST)[14 + 20:]
         for at in range(0, len(big), 1480):
             g.send(ipv4(17, big[at:at + 1480], HOST, ident=9, frag=at // 8 | (0x2000 if at + 1480 < len(big) else 0)))
         g.hear(3) # comes back in fragments
-        g.send(udp(3001, 9, b"nobody", HOST)) # port unreachable
-        g.hear()
-        for ttl in (0, 1, 2):
+        if at_once(emulator):
+            g.send(udp(3001, 9, b"nobody", HOST)) # port unreachable
+            g.hear()
+        for ttl in (0, 1, 2) if at_once(emulator) else (0, 1):
             g.ask(udp(3000 + ttl, 9999, b"far", "192.0.2.200", ttl=ttl))
-        g.ask(udp(3002, 7777, b"short", HOST, length=4), udp(3002, 7777, b"long", HOST, length=400),
-              udp(3003, 7777, b"a", "10.0.2.77")) # goes to the host, too
+        g.ask(udp(3002, 7777, b"short", HOST, length=4), udp(3002, 7777, b"long", HOST, length=400))
+        if at_once(emulator):
+            g.ask(udp(3003, 7777, b"a", "10.0.2.77"))
         g.ask(solicitation(HOST6))
         g.ask(icmp6(136, 0, b"\x60\0\0\0" + ip6(GUEST6) + b"\2\1" + MAC, HOST6))
         g.send(udp(3000, 7777, b"six", HOST6))
         g.hear()
-        g.send(udp(3001, 9, b"six", HOST6))
-        g.hear()
+        if at_once(emulator):
+            g.send(udp(3001, 9, b"six", HOST6))
+            g.hear()
         g.quiet()
     both(emulator, "", conversation)
     for s in (echo, echo6):
@@ -723,7 +743,7 @@ def name_server(address="127.0.0.1"):
             data, client = s.recvfrom(4096)
             s.sendto(data + b" answered", client)
     threading.Thread(target=serve, daemon=True).start()
-    return Server(53, lambda c: c.sendall(c.recv(4096) + b" answered"), address)
+    return Server(53, lambda c: (c.sendall(c.recv(4096) + b" answered"), c.recv(1)), address)
 
 
 @in_namespace
@@ -739,7 +759,8 @@ def test_user_dns(emulator):
             p = g.hear()
             if p.data != b"question %d answered" % n or p.src != DNS:
                 raise Failure(f"answer {p.data} of {p.src}")
-        g.ask(udp(4000, 54, b"not the port", DNS))
+        if at_once(emulator):
+            g.ask(udp(4000, 54, b"not the port", DNS))
         c = Connection(g, 53, dst=DNS)
         c.send(ACK)
         c.send(PSH | ACK, b"by tcp")
@@ -833,7 +854,8 @@ def test_user_guestfwd(emulator):
         c.send(ACK)
         if got != b"cba":
             raise Failure(f"the chardev says {got}")
-        g.ask(tcp(1026, 8, SYN, 1, 0, dst="10.0.2.100"))
+        if at_once(emulator):
+            g.ask(tcp(1026, 8, SYN, 1, 0, dst="10.0.2.100"))
         g.quiet()
     both(emulator, "guestfwd=tcp:10.0.2.100:7-tcp:127.0.0.1:7777", chardev)
     server.close()
@@ -844,16 +866,18 @@ def test_user_guestfwd(emulator):
         for sport in (1025, 1026):
             c = Connection(g, 7, dst="10.0.2.100", sport=sport)
             c.send(ACK)
-            c.send(PSH | ACK, b"abc")
+            c.send(PSH | ACK, b"abc\n")
             g.hear()
-            _, got = c.hear(3)
-            if got != b"ABC":
+            _, got = c.hear(6)
+            if got != b"=abc \n":
                 raise Failure(f"the program says {got}")
             c.send(ACK)
             c.send(FIN | ACK)
             g.hear()
+            if not g.hear().flags & FIN: # the program ends when its input does
+                raise Failure("not the program's end")
             g.quiet()
-    both(emulator, "guestfwd=tcp:10.0.2.100:7-cmd:sh -c \"head -c 3 | tr a-z 'A-Z'\"", program)
+    both(emulator, "guestfwd=tcp:10.0.2.100:7-cmd:sh -c \"sed -u 's/.*/=& /'\"", program)
 
 
 @in_namespace

@@ -53,7 +53,9 @@ class SlipwaySockets {
   /** @returns {number} what is true of it */
   state(s) {
     if (s.server) return s.callers.length ? SlipwaySockets.IN : 0;
-    if (!s.stream) return (s.datagrams.length ? SlipwaySockets.IN : 0) | SlipwaySockets.OUT;
+    if (!s.stream) {
+      return (s.datagrams.length ? SlipwaySockets.IN : 0) | SlipwaySockets.OUT | (s.error ? SlipwaySockets.ERR : 0);
+    }
     let bits = s.error ? SlipwaySockets.ERR | SlipwaySockets.IN | SlipwaySockets.OUT : 0;
     if (s.queued || s.ended) bits |= SlipwaySockets.IN;
     if (s.connected && s.socket.writableLength < SlipwaySockets.WRITE_AHEAD) bits |= SlipwaySockets.OUT;
@@ -244,7 +246,11 @@ class SlipwaySockets {
     }
     if (s.ttl) s.socket.setTTL(s.ttl);
     s.ttl = 0;
-    s.socket.send(heap.slice(pointer, pointer + length), port, host, () => {}); // what can't be sent is lost
+    s.socket.send(heap.slice(pointer, pointer + length), port, host, (e) => {
+      if (!e) return;
+      s.error = e.code ?? 'EIO';
+      this.notify(s);
+    });
     return length;
   }
 
@@ -252,7 +258,11 @@ class SlipwaySockets {
   receiveFrom(number, heap, pointer, length, from) {
     const s = this.sockets[number];
     const datagram = s.datagrams.shift();
-    if (!datagram) return SlipwaySockets.code('EAGAIN');
+    if (!datagram) {
+      const code = SlipwaySockets.code(s.error || 'EAGAIN');
+      s.error = '';
+      return code;
+    }
     const part = datagram.data.subarray(0, length);
     heap.set(part, pointer);
     from(datagram.from.address, datagram.from.port);
