@@ -24,6 +24,7 @@
 #include "block/block.h"
 #include "char/char.h"
 #include "host/host.h"
+#include "hw/pci/hotplug.h"
 #include "log.h"
 #include "monitor/monitor.h"
 #include "net/net.h"
@@ -167,6 +168,14 @@ void machine_add_device(struct machine *m, struct device *d)
     *at = d;
 }
 
+struct device *machine_find_device(struct machine *m, const char *id)
+{
+    struct device *d = m->devices;
+    while (d && (!d->id || strcmp(d->id, id)))
+        d = d->next;
+    return d;
+}
+
 struct drive *machine_add_drive(struct machine *m, const struct drive_option *opt, struct blk *blk)
 {
     struct drive *d = calloc(1, sizeof *d);
@@ -284,6 +293,25 @@ static void tell(struct machine *m, enum machine_event e, enum shutdown_cause ca
     }
 }
 
+void machine_remove_device(struct machine *m, struct device *d)
+{
+    struct device **at = &m->devices;
+    while (*at != d)
+        at = &(*at)->next;
+    *at = d->next;
+    char *id = d->id;
+    d->id = NULL;
+    mem_transaction_begin(&m->mem);
+    mem_transaction_begin(&m->io);
+    device_free(d);
+    mem_transaction_end(&m->io);
+    mem_transaction_end(&m->mem);
+    m->deleted_device = id;
+    tell(m, EVENT_DEVICE_DELETED, SHUTDOWN_NONE);
+    m->deleted_device = NULL;
+    free(id);
+}
+
 void machine_start(struct machine *m)
 {
     if (m->state == RUN_STATE_RUNNING)
@@ -312,6 +340,7 @@ void machine_stop(struct machine *m)
 
 void machine_reset(struct machine *m)
 {
+    pci_hotplug_before_reset(m);
     mem_transaction_begin(&m->mem);
     mem_transaction_begin(&m->io);
     for (struct device *d = m->devices; d; d = d->next)

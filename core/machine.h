@@ -41,7 +41,14 @@ enum shutdown_cause {
     SHUTDOWN_HOST_QMP_SYSTEM_RESET
 };
 
-enum machine_event { EVENT_SHUTDOWN, EVENT_RESET, EVENT_STOP, EVENT_RESUME, EVENT_POWERDOWN };
+enum machine_event {
+    EVENT_SHUTDOWN,
+    EVENT_RESET,
+    EVENT_STOP,
+    EVENT_RESUME,
+    EVENT_POWERDOWN,
+    EVENT_DEVICE_DELETED
+};
 struct machine_listener {
     void (*event)(void *opaque, enum machine_event e, enum shutdown_cause cause);
     void *opaque;
@@ -99,6 +106,7 @@ struct machine {
     bool (*resumes)(void *opaque);
     void *resumes_opaque;
     bool shutdown_requested, powerdown_requested;
+    const char *deleted_device; /* id, during EVENT_DEVICE_DELETED; may be NULL */
     enum shutdown_cause requested_cause, reset_cause;
     int requested_status;
     int64_t insns_per_ms; /* speed of the CPU lately, for the length of slices */
@@ -131,6 +139,14 @@ void machine_cancel_deferred(struct machine *m, void (*fn)(void *opaque), void *
 /* Registered by ACPI PM. */
 void machine_set_powerdown_handler(struct machine *m, void (*fn)(void *opaque), void *opaque);
 void machine_add_device(struct machine *m, struct device *d);
+/* Takes @d off the list and frees it; not from within the guest's access to it. */
+void machine_remove_device(struct machine *m, struct device *d);
+/* pc_devices.c: device_add ("e1000,netdev=n0"; or as parsed: freed then) and device_del while the
+ * machine is there. Only PCI devices can come and go; one goes when the guest has let go of it. */
+bool machine_device_add(struct machine *m, const char *arg, struct error *err);
+bool machine_device_add_keyval(struct machine *m, struct keyval *args, struct error *err);
+bool machine_device_del(struct machine *m, const char *id, struct error *err);
+struct device *machine_find_device(struct machine *m, const char *id);
 /* The whole file, malloc'd. "/x: No such file or directory" otherwise. */
 uint8_t *machine_read_file(const char *path, size_t *size, struct error *err);
 /* A firmware file ("bios-256k.bin"), malloc'd: looked for in the directories of -L, then where

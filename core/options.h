@@ -86,6 +86,9 @@ void options_print_docs(void);
  * comma in a value. @what: for messages. */
 bool keyval_parse(const char *text, char **first, struct keyval **list, const char *what,
                   struct error *err);
+/* Takes driver= and id= out of the properties of a device (the rest is the device's). False: no
+ * driver. */
+bool device_option_take(struct device_option *d);
 /* Value of @key, NULL if absent; the last one wins if it was given twice. */
 const char *keyval_get(const struct keyval *list, const char *key);
 void keyval_free(struct keyval *list);

@@ -544,6 +544,25 @@ bool option_chardev(struct option_parser *p, const char *opt, const char *arg, s
 
 /* ---- devices and drives ---- */
 
+bool device_option_take(struct device_option *d)
+{
+    for (struct keyval **kv = &d->props; *kv;) {
+        struct keyval *this = *kv;
+        char **field = !strcmp(this->key, "driver") ? &d->driver
+                       : !strcmp(this->key, "id")   ? &d->id
+                                                    : NULL;
+        if (!field) {
+            kv = &this->next;
+            continue;
+        }
+        option_set_string(field, this->value);
+        *kv = this->next;
+        this->next = NULL;
+        keyval_free(this);
+    }
+    return d->driver != NULL;
+}
+
 bool option_device(struct option_parser *p, const char *opt, const char *arg, struct error *err)
 {
     if (!strcmp(arg, "help") || !strcmp(arg, "?")) {
@@ -559,22 +578,7 @@ bool option_device(struct option_parser *p, const char *opt, const char *arg, st
     *tail = d;
     if (!keyval_parse(arg, &d->driver, &d->props, opt, err))
         return false;
-    /* driver= and id= are ours, the rest is the device's. */
-    for (struct keyval **kv = &d->props; *kv;) {
-        struct keyval *this = *kv;
-        char **field = !strcmp(this->key, "driver") ? &d->driver
-                       : !strcmp(this->key, "id")   ? &d->id
-                                                    : NULL;
-        if (!field) {
-            kv = &this->next;
-            continue;
-        }
-        option_set_string(field, this->value);
-        *kv = this->next;
-        this->next = NULL;
-        keyval_free(this);
-    }
-    if (!d->driver)
+    if (!device_option_take(d))
         return error_set(err, "%s %s: no device named", opt, arg);
     if (keyval_get(d->props, "help")) {
         const struct device_class *cls = device_class_find(d->driver);

@@ -25,6 +25,7 @@
 #include "hw/ioapic.h"
 #include "hw/linuxboot.h"
 #include "hw/mc146818rtc.h"
+#include "hw/pci/hotplug.h"
 #include "hw/pci/i440fx.h"
 #include "hw/pci/piix3.h"
 #include "hw/port92.h"
@@ -166,6 +167,18 @@ static bool resumes_after_init(void *opaque)
 
 /* ---- the devices ---- */
 
+static void raise_hotplug_event(void *opaque, int gpe, int level)
+{
+    acpi_pm_raise_gpe(opaque, (unsigned)gpe);
+}
+
+static bool add_acpi(struct machine *m, struct error *err)
+{
+    struct acpi_pm *pm = acpi_pm_new(m, true, err);
+    struct irq event = { raise_hotplug_event, pm, PCI_HOTPLUG_GPE };
+    return pm && pci_hotplug_new(m, event, err);
+}
+
 static bool add_isa_devices(struct pc *pc, struct error *err)
 {
     struct machine *m = pc->dev.machine;
@@ -185,7 +198,7 @@ static bool add_isa_devices(struct pc *pc, struct error *err)
         machine_set_resume_test(m, resumes_after_init, pc);
     return pc->rtc && pc->dma && i8254_new(m, pit, err) &&
            i8042_new(m, &m->isa_irq[1], &m->isa_irq[12], &a20_keyboard, err) &&
-           port92_new(m, a20_port92, err) && (m->opt->no_acpi || acpi_pm_new(m, true, err));
+           port92_new(m, a20_port92, err) && (m->opt->no_acpi || add_acpi(m, err));
 }
 
 /* In QEMU's order: -vga is slot 2, the first free one. */

@@ -237,6 +237,9 @@ bool net_option_parse(struct net_option **list, enum net_option_kind kind, const
 /* -nic user, if nothing was said about the network. */
 bool net_options_add_default(struct net_option **list, struct error *err);
 void net_options_free(struct net_option *list);
+/* A QMP object as the arguments that it would be on the command line: {"addr": {"host": "x"}} is
+ * addr.host=x. The caller frees @list. */
+bool net_keyval_of_json(const struct json *object, struct keyval **list, struct error *err);
 /* The netdevs and their options, for -help and for the reference page. */
 void net_options_print_help(void);
 void net_options_print_docs(void);

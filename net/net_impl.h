@@ -56,9 +56,6 @@ size_t net_offload_finish(const struct net_frame *f, unsigned n, uint8_t *buf);
 
 /* ---- options.c ---- */
 
-/* A QMP object as the arguments that it would be on the command line: {"addr": {"host": "x"}} is
- * addr.host=x. */
-bool net_keyval_of_json(const struct json *object, struct keyval **list, struct error *err);
 /* net_option_parse for QMP's arguments. */
 bool net_option_of_json(struct net_option **list, enum net_option_kind kind,
                         const struct json *args, struct error *err);

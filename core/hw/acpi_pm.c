@@ -128,6 +128,12 @@ static void power_button(void *opaque)
     update_sci(s);
 }
 
+void acpi_pm_raise_gpe(struct acpi_pm *s, unsigned bit)
+{
+    s->gpe_status |= (uint16_t)(1u << bit);
+    update_sci(s);
+}
+
 /* ---- PM1 ---- */
 
 static void enter_sleep(struct acpi_pm *s, unsigned type)

@@ -19,6 +19,8 @@ struct machine;
 #define ACPI_DISABLE     0xf0
 #define ACPI_SCI_IRQ     9
 
+/* Sets a bit of GPE0's status. */
+void acpi_pm_raise_gpe(struct acpi_pm *s, unsigned bit);
 /* Makes function 01.3; SCI goes to m->isa_irq[9]; the machine's power button is ours. @smm: the CPU
  * has system management mode; without it the firmware is told that SMIs are taken already. The
  * machine's device list owns it. */

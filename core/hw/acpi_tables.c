@@ -24,6 +24,7 @@
 #include "hw/fw_cfg.h"
 #include "hw/hpet.h"
 #include "hw/ioapic.h"
+#include "hw/pci/hotplug.h"
 #include "machine.h"
 
 #define TABLES_FILE "etc/acpi/tables"
@@ -469,6 +470,7 @@ static size_t add_dsdt(struct build *b, struct machine *m)
     add_sci_link(a);
     add_isa_devices(a, m);
     aml_end(a, isa);
+    pci_hotplug_add_slots(a);
     aml_end(a, pci);
 
     if (has_hpet(m)) {
@@ -486,6 +488,7 @@ static size_t add_dsdt(struct build *b, struct machine *m)
     }
     aml_end(a, sb);
 
+    pci_hotplug_add_event(a);
     sleep_state(a, "\\_S4", 2);
     sleep_state(a, "\\_S5", 0);
     table_end(b, start);

@@ -236,7 +236,25 @@ void aml_pci_config_fields(struct aml *a, const char *region, uint8_t offset,
     aml_end(a, mark);
 }
 
-void aml_and(struct aml *a, const char *name, uint8_t mask)
+void aml_io_fields(struct aml *a, const char *region, uint16_t base, const char *const *names,
+                   unsigned count)
+{
+    aml_bytes(a, "\x5b\x80", 2);
+    aml_name(a, region);
+    aml_byte(a, 1); /* SystemIO */
+    aml_int(a, base);
+    aml_int(a, 4 * count);
+    size_t mark = open(a, "\x5b\x81", 2);
+    aml_name(a, region);
+    aml_byte(a, 0x43); /* dword access, write as zeros */
+    for (unsigned i = 0; i < count; i++) {
+        aml_name(a, names[i]);
+        aml_byte(a, 32);
+    }
+    aml_end(a, mark);
+}
+
+void aml_and(struct aml *a, const char *name, uint32_t mask)
 {
     aml_byte(a, 0x7b);
     aml_name(a, name);
@@ -269,6 +287,20 @@ void aml_store_name(struct aml *a, const char *from, const char *to)
     aml_byte(a, 0x70);
     aml_name(a, from);
     aml_name(a, to);
+}
+
+void aml_store_int(struct aml *a, uint64_t v, const char *to)
+{
+    aml_byte(a, 0x70);
+    aml_int(a, v);
+    aml_name(a, to);
+}
+
+void aml_notify(struct aml *a, const char *object, unsigned value)
+{
+    aml_byte(a, 0x86);
+    aml_name(a, object);
+    aml_int(a, value);
 }
 
 /* ---- resources ---- */

@@ -41,11 +41,16 @@ void aml_name_eisa(struct aml *a, const char *name, const char *id);
 /* Fields of @bits each over bytes of PCI configuration space of the enclosing device. */
 void aml_pci_config_fields(struct aml *a, const char *region, uint8_t offset,
                            const char *const *names, unsigned count, unsigned bits);
-void aml_and(struct aml *a, const char *name, uint8_t mask); /* an expression, not stored */
+/* Fields of 32 bits each over I/O ports from @base on. */
+void aml_io_fields(struct aml *a, const char *region, uint16_t base, const char *const *names,
+                   unsigned count);
+void aml_and(struct aml *a, const char *name, uint32_t mask); /* an expression, not stored */
 void aml_or_into(struct aml *a, const char *name, uint8_t mask);
 void aml_return_int(struct aml *a, uint64_t v);
 void aml_return_name(struct aml *a, const char *name);
 void aml_store_name(struct aml *a, const char *from, const char *to);
+void aml_store_int(struct aml *a, uint64_t v, const char *to);
+void aml_notify(struct aml *a, const char *object, unsigned value);
 
 /* A resource template: open, add descriptors, close (writes the end tag). */
 struct aml_resources {

@@ -171,9 +171,14 @@ void device_free(struct device *d)
                 if (t->clock)
                     timer_del(t);
             }
-    for (const struct prop *p = d->cls->props; p && p->name; p++)
+    for (const struct prop *p = d->cls->props; p && p->name; p++) {
         if (p->type == PROP_STRING)
             free(*(char **)at(d, p->offset));
+        if (p->type == PROP_DRIVE)
+            for (struct drive *drive = d->machine->drives; drive; drive = drive->next)
+                if (drive->blk && drive->blk == *(struct blk **)at(d, p->offset))
+                    drive->used = false;
+    }
     free(d->id);
     free(d->addr);
     free(d);

@@ -1,5 +1,7 @@
 /*
- * The human monitor's network commands, with QEMU's arguments and words; the work is done in net/.
+ * The human monitor's commands about the network and about what comes and goes (device_add,
+ * netdev_add, object_add), with QEMU's arguments and words; the work is done in net/ and
+ * pc_devices.c.
  */
 #include <string.h>
 
@@ -41,6 +43,18 @@ void hmp_netdev_del(struct machine *m, struct text *out, const struct hmp_arg *a
 {
     struct error err;
     say(out, netdev_del(m, a[0].s, &err), &err);
+}
+
+void hmp_device_add(struct machine *m, struct text *out, const struct hmp_arg *a)
+{
+    struct error err;
+    say(out, machine_device_add(m, a[0].s, &err), &err);
+}
+
+void hmp_device_del(struct machine *m, struct text *out, const struct hmp_arg *a)
+{
+    struct error err;
+    say(out, machine_device_del(m, a[0].s, &err), &err);
 }
 
 void hmp_object_add(struct machine *m, struct text *out, const struct hmp_arg *a)

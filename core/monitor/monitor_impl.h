@@ -93,6 +93,7 @@ hmp_fn hmp_info_mem, hmp_info_tlb; /* hmp_paging.c */
 hmp_fn hmp_info_pci, hmp_info_qtree, hmp_info_qdm, hmp_info_mtree,
     hmp_info_roms;                                       /* hmp_devices.c */
 hmp_fn hmp_info_network, hmp_info_usernet, hmp_set_link; /* hmp_net.c */
+hmp_fn hmp_device_add, hmp_device_del;
 hmp_fn hmp_object_add, hmp_object_del;
 hmp_fn hmp_netdev_add, hmp_netdev_del, hmp_announce_self, hmp_hostfwd_add, hmp_hostfwd_remove;
 

@@ -107,11 +107,11 @@ static const struct {
 
 void qmp_event(void *opaque, enum machine_event e, enum shutdown_cause cause)
 {
-    static const char *const names[] = { [EVENT_SHUTDOWN] = "SHUTDOWN",
-                                         [EVENT_RESET] = "RESET",
-                                         [EVENT_STOP] = "STOP",
-                                         [EVENT_RESUME] = "RESUME",
-                                         [EVENT_POWERDOWN] = "POWERDOWN" };
+    static const char *const names[] = {
+        [EVENT_SHUTDOWN] = "SHUTDOWN",   [EVENT_RESET] = "RESET",
+        [EVENT_STOP] = "STOP",           [EVENT_RESUME] = "RESUME",
+        [EVENT_POWERDOWN] = "POWERDOWN", [EVENT_DEVICE_DELETED] = "DEVICE_DELETED"
+    };
     struct monitor *mon = opaque;
     if (!mon->negotiated)
         return;
@@ -123,6 +123,12 @@ void qmp_event(void *opaque, enum machine_event e, enum shutdown_cause cause)
     if (e == EVENT_SHUTDOWN || e == EVENT_RESET)
         text_printf(&t, ", \"data\": {\"guest\": %s, \"reason\": \"%s\"}",
                     causes[cause].guest ? "true" : "false", causes[cause].reason);
+    const char *deleted = mon->machine->deleted_device;
+    if (e == EVENT_DEVICE_DELETED && deleted)
+        text_printf(&t, ", \"data\": {\"device\": \"%s\", \"path\": \"/machine/peripheral/%s\"}",
+                    deleted, deleted);
+    else if (e == EVENT_DEVICE_DELETED)
+        text_puts(&t, ", \"data\": {\"path\": \"/machine/peripheral-anon\"}");
     text_puts(&t, "}");
     send_text(mon, &t);
     text_free(&t);

@@ -305,6 +305,8 @@ const struct qmp_command qmp_commands[] = {
     { "blockdev-change-medium", "filename:s device:s? id:s? format:s? force:b? read-only-mode:s?",
       blockdev_change_medium },
     { "set_link", "name:s up:b", qmp_set_link },
+    { "device_add", "*", qmp_device_add },
+    { "device_del", "id:s", qmp_device_del },
     { "netdev_add", "*", qmp_netdev_add },
     { "netdev_del", "id:s", qmp_netdev_del },
     { "announce-self", "initial:i max:i rounds:i step:i interfaces:a? id:s?", qmp_announce_self },

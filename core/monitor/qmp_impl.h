@@ -26,6 +26,8 @@ extern const struct qmp_command qmp_commands[]; /* ended by a NULL name */
 
 /* qmp_net.c */
 bool qmp_set_link(struct qmp_call *c);
+bool qmp_device_add(struct qmp_call *c);
+bool qmp_device_del(struct qmp_call *c);
 bool qmp_netdev_add(struct qmp_call *c);
 bool qmp_netdev_del(struct qmp_call *c);
 bool qmp_announce_self(struct qmp_call *c);

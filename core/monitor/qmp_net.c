@@ -1,5 +1,6 @@
 /*
- * QMP's network commands; the work is done in net/.
+ * QMP's commands about the network and about what comes and goes; the work is done in net/ and
+ * pc_devices.c.
  */
 #include "monitor/qmp_impl.h"
 #include "net/net.h"
@@ -10,6 +11,22 @@ bool qmp_set_link(struct qmp_call *c)
     if (!net_find(c->machine, name))
         c->class = "DeviceNotFound";
     return net_set_link_by_name(c->machine, name, json_get(c->args, "up")->b, c->err);
+}
+
+bool qmp_device_add(struct qmp_call *c)
+{
+    struct keyval *args = NULL;
+    struct json none = { .type = JSON_OBJECT };
+    return net_keyval_of_json(c->args ? c->args : &none, &args, c->err) &&
+           machine_device_add_keyval(c->machine, args, c->err);
+}
+
+bool qmp_device_del(struct qmp_call *c)
+{
+    const char *id = json_get(c->args, "id")->s;
+    if (!machine_find_device(c->machine, id))
+        c->class = "DeviceNotFound";
+    return machine_device_del(c->machine, id, c->err);
 }
 
 bool qmp_netdev_add(struct qmp_call *c)

@@ -59,6 +59,7 @@ enum pci_bar_type { PCI_BAR_MEM32, PCI_BAR_MEM64, PCI_BAR_MEM_PREFETCH, PCI_BAR_
 
 struct pci_device;
 struct pci_bus;
+struct pci_hotplug;
 
 struct pci_bar {
     struct mem_region *region; /* the device's; NULL: none */
@@ -93,6 +94,7 @@ struct pci_bus {
     struct pci_device *devices[256]; /* by devfn */
     struct irq pirq[4];              /* to the south bridge */
     int pirq_count[4];               /* asserted sources of each */
+    struct pci_hotplug *hotplug;     /* hotplug.h; NULL: none */
 };
 
 /* Standard header from cls->class_data, slot allocation (d->devfn or first free from 2 up). */
