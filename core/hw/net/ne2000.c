@@ -285,7 +285,7 @@ static void transmit(struct ne2000 *s)
         log_mask(LOG_GUEST_ERRORS, "ne2000: %zu bytes to send at 0x%04zx", len, first);
     } else {
         /* A copy: the answer may be written to the ring while the frame is still in use. */
-        memcpy(s->frame, s->ram + first - NE2000_RAM_FIRST, len);
+        memcpy(s->frame, s->ram + (first - NE2000_RAM_FIRST), len);
         if (loopback) {
             loop_back(s, len);
             if (loopback == TCR_LB_INTERNAL)
