@@ -376,7 +376,7 @@ bool net_option_of_json(struct net_option **list, enum net_option_kind kind,
 
 bool net_options_add_default(struct net_option **list, struct error *err)
 {
-    bool help;
+    bool help = false;
     for (const struct net_option *n = *list; n; n = n->next)
         if (n->kind != NET_OPTION_OBJECT)
             return true;

@@ -146,6 +146,9 @@ def test_mirror_and_redirector(emulator):
             back.send(f, 1 + 100 * i if i else 7)
             same("put back", wires[1].receive(), f)
         wires[0].silent()
+        back.socket.sendall(b"\xff" * 70000)  # no such frame: nothing more is read, until the next connection
+        back.socket.close()
+        pc.settle(0.3)
         pc.monitor("object_del o")
         wires[0].send(frame(7))
         same("without the redirector", wires[1].receive(), frame(7))
