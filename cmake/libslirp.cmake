@@ -31,9 +31,10 @@ set_source_files_properties(${slirp_dir}/src/slirp.c PROPERTIES
 add_library(slirp OBJECT ${slirp_sources} net/user/libslirp/glib.c net/user/libslirp/glue.c)
 target_include_directories(slirp PRIVATE ${slirp_dir}/src ${slirp_include} net/user/libslirp/include core .)
 target_compile_definitions(slirp PRIVATE G_LOG_DOMAIN="Slirp" _GNU_SOURCE)
-# Its structures overlay packets at odd addresses, which our processors and WebAssembly allow.
+# Its structures overlay packets at odd addresses, it shifts into sign bits and adds -1 as an unsigned offset: our
+# processors and WebAssembly allow that, and UBSan is told so.
 target_compile_options(slirp PRIVATE -w -fno-strict-aliasing -include ${CMAKE_SOURCE_DIR}/net/user/libslirp/redirect.h)
 if(SLIPWAY_SANITIZE)
-  target_compile_options(slirp PRIVATE -fsanitize=address,undefined -fno-sanitize=alignment
+  target_compile_options(slirp PRIVATE -fsanitize=address,undefined -fno-sanitize=alignment,shift-base,pointer-overflow
     -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 endif()

@@ -88,6 +88,9 @@ struct user_channel {
 
 /* The host's own sockets. @label is kept. */
 struct user_transport *user_host_transport_new(const char *label);
+/* A network inside the process (sockets_loopback.c): for tests, and the model of an asynchronous
+ * transport. */
+struct user_transport *user_loopback_transport_new(const char *label);
 void user_transport_free(struct user_transport *t);
 
 /* The transport that new channels belong to; NULL outside of enter and leave. */

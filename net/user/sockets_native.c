@@ -40,8 +40,8 @@ extern char **environ;
 
 struct host_transport {
     struct user_transport base;
-    bool ping_refused;
-    int64_t servers_read_ns; /* 0: never */
+    bool ping_refused, spawn_failed; /* said so */
+    int64_t servers_read_ns;         /* 0: never */
     struct sockaddr_storage servers[2];
     bool has_server[2]; /* IPv4, IPv6 */
     pid_t children[MAX_CHILDREN];
@@ -327,6 +327,10 @@ static int host_spawn(struct user_channel *c, char **argv)
     posix_spawn_file_actions_destroy(&files);
     if (e == 0)
         t->child_count++;
+    else if (!t->spawn_failed)
+        fprintf(stderr, "slipway: warning: netdev '%s': guestfwd: %s: %s\n", t->base.label, argv[0],
+                strerror(e));
+    t->spawn_failed = e != 0;
     return -e;
 }
 

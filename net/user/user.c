@@ -17,6 +17,7 @@
 
 #include "monitor/text.h"
 #include "net/netdev.h"
+#include "net/user/libslirp/glue.h"
 #include "net/user/sockets.h"
 #include "net/user/user.h"
 #include "net/user/user_impl.h"
@@ -75,8 +76,7 @@ static void describe(struct net_client *nc, char *buf, size_t len)
     struct user_net *u = user_net(nc);
     char network[INET_ADDRSTRLEN];
     inet_ntop(AF_INET, &u->network, network, sizeof network);
-    snprintf(buf, len, "net=%s,restrict=%s", network,
-             u->restricted ? "on" : "off");
+    snprintf(buf, len, "net=%s,restrict=%s", network, u->restricted ? "on" : "off");
 }
 
 static void cleanup(struct net_client *nc)
@@ -105,6 +105,13 @@ static bool set_up(struct user_net *u, const struct user_config *c, const struct
                               &stack_ops, u);
     if (!u->stack)
         return error_set(err, "the user mode network can't be set up");
+    struct user_transport *before;
+    if (user_glue_search_failed(user_stack_enter(u->stack, &before), &c->slirp))
+        fprintf(stderr,
+                "slipway: warning: netdev '%s': dnssearch: there is a name that isn't one; none is "
+                "told\n",
+                u->nc.name);
+    user_stack_leave(u->stack, before);
     for (const struct keyval *kv = args; kv; kv = kv->next) {
         if (!strcmp(kv->key, "hostfwd") && !user_hostfwd_add(u, kv->value, err))
             return false;

@@ -5,6 +5,7 @@
 #include <glib.h>
 
 #include "host/host.h"
+#include "log.h"
 #include "net/user/sockets.h"
 
 struct GRand {
@@ -19,12 +20,14 @@ void user_glib_fail(const char *what, const char *file, int line)
 
 void user_glib_log(const char *level, const char *fmt, ...)
 {
+    char text[256];
     va_list ap;
-    fprintf(stderr, "slipway: user network: %s: ", level);
+    if (!log_on(LOG_GUEST_ERRORS))
+        return;
     va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
+    vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    fputc('\n', stderr);
+    log_mask(LOG_GUEST_ERRORS, "user network: %s: %s", level, text);
 }
 
 static void *check(void *p)

@@ -20,6 +20,11 @@ int user_glue_packets(const Slirp *slirp)
     return slirp->mbuf_alloced;
 }
 
+bool user_glue_search_failed(const Slirp *slirp, const SlirpConfig *config)
+{
+    return config->vdnssearch && !slirp->vdnssearch;
+}
+
 void user_glue_guestfwd_writable(Slirp *slirp, struct in_addr addr, int port)
 {
     struct socket *so = slirp_find_ctl_socket(slirp, addr, htons((uint16_t)port));

@@ -12,6 +12,8 @@
 bool user_glue_idle(const Slirp *slirp);
 /* Packet buffers in use: those that wait for the guest, and fragments. */
 int user_glue_packets(const Slirp *slirp);
+/* Was there a domain among those of dnssearch that can't be encoded? Then none is told. */
+bool user_glue_search_failed(const Slirp *slirp, const SlirpConfig *config);
 /* A guestfwd's callback has room again for what the guest sent to @addr:@port (host order). */
 void user_glue_guestfwd_writable(Slirp *slirp, struct in_addr addr, int port);
 

@@ -54,8 +54,9 @@ typedef void (*GSpawnChildSetupFunc)(gpointer data);
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 #endif
 
-/* Says what and where on stderr; the first one also ends the process: a broken invariant. */
+/* A broken invariant: says what and where, and ends the process. */
 void user_glib_fail(const char *what, const char *file, int line) __attribute__((noreturn));
+/* To the log of guest errors: it is guests that cause them. */
 void user_glib_log(const char *level, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 
 #define g_assert(cond)                                                                             \

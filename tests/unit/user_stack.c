@@ -1,0 +1,338 @@
+/*
+ * The user-mode network on the in-process transport: connections that come late, are refused or
+ * have no route; back-pressure in both directions with bounded memory; large segments without
+ * checksums; the transport's own manners.
+ */
+#include "user_guest.h"
+
+#include "test.h"
+
+static struct guest *g;
+
+/* The guest's end of one connection. */
+static struct {
+    unsigned sport, dport;
+    uint32_t dst, seq, ack, window, peer_window;
+    unsigned flags; /* of all segments heard */
+    size_t got;     /* bytes */
+    uint32_t sum;   /* of them */
+    bool acknowledges;
+} c;
+
+static void send_segment(unsigned flags, const void *data, size_t len)
+{
+    put_tcp(g, c.sport, c.dport, c.dst, flags, c.seq, c.ack, c.window, data, len);
+    c.seq += (uint32_t)len + ((flags & (SYN | FIN)) != 0);
+}
+
+static void heard(struct guest *guest, const uint8_t *f, size_t len)
+{
+    const uint8_t *t = f + 34;
+    if (get16(f + 12) != 0x800 || f[23] != 6 || get16(t + 2) != c.sport)
+        return;
+    size_t at = 34 + (t[12] >> 4) * 4u, end = 14 + get16(f + 16);
+    unsigned flags = t[13];
+    c.flags |= flags;
+    c.peer_window = get16(t + 14);
+    if (flags & SYN)
+        c.ack = get32(t + 4) + 1;
+    if (end > at && get32(t + 4) == c.ack) {
+        for (size_t i = at; i < end; i++)
+            c.sum += f[i] * (uint32_t)++c.got;
+        c.ack += (uint32_t)(end - at);
+    }
+    if (flags & FIN)
+        c.ack++;
+}
+
+static void start(unsigned dport, uint32_t dst)
+{
+    static unsigned sport = 2000;
+    memset(&c, 0, sizeof c);
+    c.sport = ++sport;
+    c.dport = dport;
+    c.dst = dst;
+    c.seq = 5000;
+    c.window = 65535;
+    g->heard = heard;
+    put_arp(g, HOST_IP);
+    guest_put(g);
+    send_segment(SYN, NULL, 0);
+    guest_put(g);
+    guest_run(g);
+}
+
+static int accept_one(int server)
+{
+    int s = user_accept(server, NULL, NULL);
+    return s;
+}
+
+static void connections_are_made_refused_and_unreachable(void)
+{
+    g = guest_new(NULL);
+    int server = guest_socket(g, SOCK_STREAM, 80);
+    start(80, HOST_IP);
+    CHECK_EQ(c.flags, SYN | ACK);
+    CHECK(accept_one(server) >= 0);
+    start(81, HOST_IP);
+    CHECK(c.flags & RST);
+    start(80, 0xcb007109); /* 203.0.113.9 */
+    CHECK(c.flags & RST);
+    CHECK(!(c.flags & SYN));
+    guest_free(g);
+}
+
+static void data_and_ends_go_both_ways(void)
+{
+    char buf[100];
+    g = guest_new(NULL);
+    int server = guest_socket(g, SOCK_STREAM, 80);
+    start(80, HOST_IP);
+    int s = accept_one(server);
+    send_segment(ACK, NULL, 0);
+    guest_put(g);
+    send_segment(PSH | ACK, "hello", 5);
+    guest_put(g);
+    CHECK_EQ(user_recvfrom(s, buf, sizeof buf, 0, NULL, NULL), 5);
+    CHECK(!memcmp(buf, "hello", 5));
+    send_segment(FIN | ACK, NULL, 0);
+    guest_put(g);
+    guest_run(g);
+    CHECK_EQ(user_recvfrom(s, buf, sizeof buf, 0, NULL, NULL), 0);
+    CHECK(!(c.flags & FIN));
+    CHECK_EQ(user_sendto(s, "late", 4, 0, NULL, 0), 4);
+    guest_run(g);
+    CHECK_EQ(c.got, 4);
+    CHECK_EQ(user_close(s), 0);
+    guest_run(g);
+    CHECK(c.flags & FIN);
+    guest_free(g);
+}
+
+/* A server that sends without end to a guest that takes nothing: the stack's memory stays small,
+ * and when the guest takes frames again, all bytes arrive. */
+static void output_waits_for_a_guest_that_is_full(void)
+{
+    static uint8_t blob[1 << 20];
+    g = guest_new(NULL);
+    int server = guest_socket(g, SOCK_STREAM, 80);
+    start(80, HOST_IP);
+    int s = accept_one(server);
+    send_segment(ACK, NULL, 0);
+    guest_put(g);
+    g->deaf = true;
+    size_t sent = 0, frames = g->frames;
+    uint32_t sum = 0;
+    for (size_t i = 0; i < sizeof blob; i++)
+        sum += (blob[i] = (uint8_t)(i * 7 + i / 251)) * (uint32_t)(i + 1);
+    for (int i = 0; i < 50; i++) {
+        ssize_t n = user_sendto(s, blob + sent, sizeof blob - sent, 0, NULL, 0);
+        sent += n > 0 ? (size_t)n : 0;
+        guest_run(g);
+    }
+    CHECK(sent < 400000);
+    CHECK_EQ(g->frames, frames);
+    g->deaf = false;
+    user_stack_writable(g->stack);
+    for (int i = 0; i < 4000 && c.got < sizeof blob; i++) {
+        ssize_t n = user_sendto(s, blob + sent, sizeof blob - sent, 0, NULL, 0);
+        sent += n > 0 ? (size_t)n : 0;
+        send_segment(ACK, NULL, 0);
+        guest_put(g);
+        guest_run(g);
+    }
+    CHECK_EQ(c.got, sizeof blob);
+    CHECK_EQ(c.sum, sum);
+    guest_free(g);
+}
+
+/* A server that doesn't read closes the guest's window; reading opens it. */
+static void window_closes_while_the_server_does_not_read(void)
+{
+    static uint8_t data[1460], buf[65536];
+    g = guest_new(NULL);
+    int server = guest_socket(g, SOCK_STREAM, 80);
+    start(80, HOST_IP);
+    int s = accept_one(server);
+    send_segment(ACK, NULL, 0);
+    guest_put(g);
+    size_t sent = 0;
+    for (int i = 0; i < 1000 && c.peer_window >= sizeof data; i++) {
+        send_segment(PSH | ACK, data, sizeof data);
+        guest_put(g);
+        sent += sizeof data;
+    }
+    CHECK(c.peer_window < sizeof data);
+    CHECK(sent < 300000);
+    size_t got = 0;
+    for (int i = 0; i < 50; i++) {
+        ssize_t n = user_recvfrom(s, buf, sizeof buf, 0, NULL, NULL);
+        got += n > 0 ? (size_t)n : 0;
+        guest_run(g);
+    }
+    CHECK_EQ(got, sent);
+    CHECK(c.peer_window >= 32768);
+    guest_free(g);
+}
+
+/* Answers to a guest that takes none are bounded: then its frames aren't taken either. */
+static void flood_of_pings_is_held_back(void)
+{
+    g = guest_new(NULL);
+    put_arp(g, HOST_IP);
+    CHECK(guest_put(g));
+    g->deaf = true;
+    size_t taken = 0;
+    put_ping(g, HOST_IP, 56);
+    while (taken < 100000 && guest_put(g))
+        taken++;
+    CHECK(taken > 100);
+    CHECK(taken < 5000);
+    size_t before = g->frames;
+    g->deaf = false;
+    user_stack_writable(g->stack);
+    guest_run(g);
+    CHECK_EQ(g->frames - before, taken);
+    CHECK(guest_put(g));
+    guest_free(g);
+}
+
+/* First fragments without end: they are dropped beyond a bound, and time makes room. */
+static void fragments_are_bounded(void)
+{
+    g = guest_new(NULL);
+    put_arp(g, HOST_IP);
+    guest_put(g);
+    for (unsigned i = 0; i < 40000; i++) {
+        put_ping(g, HOST_IP, 56);
+        put16(g->f + 18, i);
+        put16(g->f + 20, 0x2000 | (i >> 16));
+        put16(g->f + 24, 0);
+        put32(g->f + 26, GUEST_IP + (i & 1 ? 0x100u * (i >> 8) : 0));
+        put16(g->f + 24, net_checksum(g->f + 14, 20));
+        guest_put(g);
+    }
+    CHECK(user_stack_dropped(g->stack) > 10000);
+    for (int i = 0; i < 130; i++)
+        guest_sleep(g, 500000000);
+    uint64_t dropped = user_stack_dropped(g->stack);
+    put_ping(g, HOST_IP, 56);
+    CHECK(guest_put(g));
+    CHECK_EQ(user_stack_dropped(g->stack), dropped);
+    guest_free(g);
+}
+
+/* 60 KB of TCP in one frame whose checksum is left to us, as NICs with offloading send it. */
+static void large_segments_without_checksum(void)
+{
+    static uint8_t data[60000], buf[65536];
+    g = guest_new(NULL);
+    int server = guest_socket(g, SOCK_STREAM, 80);
+    start(80, HOST_IP);
+    int s = accept_one(server);
+    send_segment(ACK, NULL, 0);
+    guest_put(g);
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)(i * 13);
+    send_segment(PSH | ACK, data, sizeof data);
+    put16(g->f + 34 + 16, 0x1234);
+    CHECK(guest_put(g)); /* checked: thrown away */
+    CHECK_EQ(user_recvfrom(s, buf, sizeof buf, 0, NULL, NULL), -1);
+    CHECK(user_stack_input(g->stack, g->f, g->len, true));
+    CHECK_EQ(user_recvfrom(s, buf, sizeof buf, 0, NULL, NULL), sizeof data);
+    CHECK(!memcmp(buf, data, sizeof data));
+    guest_free(g);
+}
+
+static size_t replies;
+static char reply[100];
+
+static void heard_udp(struct guest *guest, const uint8_t *f, size_t len)
+{
+    if (get16(f + 12) != 0x800 || f[23] != 17)
+        return;
+    replies++;
+    snprintf(reply, sizeof reply, "%.*s", (int)(get16(f + 38) - 8), (const char *)f + 42);
+}
+
+static void names_are_asked_of_the_transports_server(void)
+{
+    char buf[100];
+    struct sockaddr_in from;
+    socklen_t len = sizeof from;
+    g = guest_new(NULL);
+    g->heard = heard_udp;
+    int s = guest_socket(g, SOCK_DGRAM, 53);
+    put_arp(g, HOST_IP);
+    guest_put(g);
+    put_udp(g, 3000, 53, 0x0a000203, "question", 8);
+    CHECK(guest_put(g));
+    CHECK_EQ(user_recvfrom(s, buf, sizeof buf, 0, (struct sockaddr *)&from, &len), 8);
+    CHECK_EQ(user_sendto(s, "answer", 6, 0, (struct sockaddr *)&from, len), 6);
+    guest_run(g);
+    CHECK_EQ(replies, 1);
+    CHECK_STR(reply, "answer");
+    guest_free(g);
+}
+
+/* No route for datagrams, more sockets than a guest may have, errors of bad calls. */
+static void transport_bounds(void)
+{
+    struct sockaddr_in to = { .sin_family = AF_INET,
+                              .sin_port = htons(9),
+                              .sin_addr.s_addr = htonl(0xcb007101) };
+    g = guest_new(NULL);
+    int s = guest_socket(g, SOCK_DGRAM, 1000);
+    CHECK_EQ(user_sendto(s, "x", 1, 0, (struct sockaddr *)&to, sizeof to), -1);
+    CHECK_EQ(errno, EHOSTUNREACH);
+    CHECK_EQ(user_close(s), 0);
+    CHECK_EQ(user_listen(s, 1), -1);
+    CHECK_EQ(errno, EBADF);
+    CHECK_EQ(user_socket(AF_INET, SOCK_STREAM, 0), -1); /* outside of any stack */
+    CHECK_EQ(errno, ENETDOWN);
+    struct user_transport *before = user_enter(g->transport);
+    int last = 0, n = 0;
+    while ((last = user_socket(AF_INET, SOCK_DGRAM, 0)) >= 0 && n < 100000)
+        n++;
+    CHECK_EQ(errno, EMFILE);
+    CHECK_EQ(n, USER_MAX_CHANNELS);
+    CHECK_EQ(user_socket(AF_INET, SOCK_RAW, IPPROTO_ICMP), -1);
+    user_leave(before);
+    put_arp(g, HOST_IP);
+    guest_put(g);
+    start(80, HOST_IP);
+    CHECK(!(c.flags & SYN)); /* and the guest just gets nothing */
+    guest_free(g);
+}
+
+/* An idle network has no timer, one with a connection has. */
+static void idle_network_costs_nothing(void)
+{
+    g = guest_new(NULL);
+    int server = guest_socket(g, SOCK_STREAM, 80);
+    put_arp(g, HOST_IP);
+    guest_put(g);
+    guest_run(g);
+    int64_t advertisement = clock_deadline_ns(&g->m.clock);
+    CHECK(advertisement - clock_now_ns(&g->m.clock) > NS_PER_SEC);
+    start(80, HOST_IP);
+    CHECK(accept_one(server) >= 0);
+    CHECK(clock_deadline_ns(&g->m.clock) - clock_now_ns(&g->m.clock) < NS_PER_SEC);
+    guest_free(g);
+}
+
+int main(void)
+{
+    RUN(connections_are_made_refused_and_unreachable);
+    RUN(data_and_ends_go_both_ways);
+    RUN(output_waits_for_a_guest_that_is_full);
+    RUN(window_closes_while_the_server_does_not_read);
+    RUN(flood_of_pings_is_held_back);
+    RUN(fragments_are_bounded);
+    RUN(large_segments_without_checksum);
+    RUN(names_are_asked_of_the_transports_server);
+    RUN(transport_bounds);
+    RUN(idle_network_costs_nothing);
+    return test_done();
+}
