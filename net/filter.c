@@ -146,7 +146,7 @@ static struct net_filter *find(struct machine *m, const char *id)
 
 static void free_filter(struct net_filter *f)
 {
-    if (f->cls->cleanup)
+    if (f->began)
         f->cls->cleanup(f);
     free(f->id);
     free(f->position);
@@ -235,6 +235,7 @@ struct net_filter *filter_make(struct machine *m, const struct filter_class *c, 
     f->machine = m;
     f->netdev = nc;
     if (set_common(f, args, err) && place(f, err)) {
+        f->began = true;
         if (c->setup(f, args, err))
             return f;
         unlink_filter(f);

@@ -35,6 +35,7 @@ struct net_filter {
     char *id, *position;
     enum filter_queue queue;
     bool off, before;        /* status=off, insert=before */
+    bool began;              /* setup() was called */
     bool blocked;            /* filter_inject() had no room */
     struct net_filter *next; /* of the netdev, in the order in which they see sent frames */
 };
