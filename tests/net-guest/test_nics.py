@@ -15,9 +15,9 @@ def initramfs(flavour):
     return path
 
 
-def boot(emulator, flavour, *options):
+def boot(emulator, flavour, *options, append=""):
     pc = PC(emulator, "-m", "256", "-kernel", guest(f"vmlinuz-{flavour}"), "-initrd", initramfs(flavour),
-            "-append", "console=ttyS0 loglevel=1", "-no-reboot", *options)
+            "-append", f"console=ttyS0 loglevel=1 {append}", "-no-reboot", *options)
     pc.expect("guest# ", seconds=60)
     return pc
 
@@ -115,12 +115,14 @@ def jumbo(pc, mtu):
     wait_carrier(pc, "eth1", 1)
 
 
-def card(emulator, flavour, model, modules, max_mtu=1500, properties="", filtering=True):
-    """Everything above, with two cards of @model. @filtering: it sorts out foreign frames itself."""
+def card(emulator, flavour, model, modules, max_mtu=1500, properties="", second=None, filtering=True, carrier=True,
+         append=""):
+    """Everything above, with two cards of @model. @second: properties of the second one, if others. @filtering: it
+    sorts out foreign frames itself. @carrier: its driver sees the state of the link. @append: for the kernel."""
     with Servers() as servers, Cable() as cable:
         pc = boot(emulator, flavour, "-netdev", "user,id=u", "-device", f"{model},netdev=u,id=nic0{properties}",
                   "-netdev", f"socket,id=c,connect=127.0.0.1:{cable.port}",
-                  "-device", f"{model},netdev=c,id=nic1{properties}")
+                  "-device", f"{model},netdev=c,id=nic1{properties if second is None else second}", append=append)
         with pc:
             pc.shell(f"modprobe -a {modules} 2>&1; ip link set lo up; ifconfig eth1 10.9.0.1; ip link set eth0 up")
             wait_carrier(pc, "eth0", 1)
@@ -137,7 +139,8 @@ def card(emulator, flavour, model, modules, max_mtu=1500, properties="", filteri
             vlan(pc)
             if max_mtu > 1500:
                 jumbo(pc, max_mtu)
-            link_change(pc)
+            if carrier:
+                link_change(pc)
             last = modules.split()[-1]
             pc.shell(f"rmmod {last} && modprobe {last}; ip link set eth0 up")
             wait_carrier(pc, "eth0", 1)
@@ -158,3 +161,20 @@ def test_virtio_net_legacy(emulator):
     # No jumbo frames: without mergeable buffers QEMU's driver has none of that size.
     card(emulator, "686", "virtio-net-pci", "virtio_pci virtio_net",
          properties=",disable-modern=on,mrg_rxbuf=off")
+
+
+def test_ne2k_isa(emulator):
+    card(emulator, "686", "ne2k_isa", "ne", properties=",irq=5", second=",iobase=0x320,irq=10", carrier=False,
+         append="ne.io=0x300,0x320 ne.irq=5,10")
+
+
+def test_ne2k_pci(emulator):
+    card(emulator, "amd64", "ne2k_pci", "ne2k-pci", carrier=False)
+
+
+def test_pcnet(emulator):
+    card(emulator, "686", "pcnet", "pcnet32")
+
+
+def test_rtl8139(emulator):
+    card(emulator, "amd64", "rtl8139", "8139cp")
