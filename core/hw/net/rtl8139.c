@@ -647,6 +647,9 @@ static void rtl8139_reset(struct device *d)
 static void rtl8139_post_load(struct device *d)
 {
     struct rtl8139 *s = (struct rtl8139 *)d;
+    int64_t now = clock_now_ns(s->timeout.clock);
+    if (s->tctr_base_ns < 0 || s->tctr_base_ns > now)
+        s->tctr_base_ns = now;
     pci_device_post_load(&s->pci);
     s->tx_next &= 3;
     s->cp_tx[0] &= 63;
