@@ -356,7 +356,7 @@ void chr_close_all(struct machine *m)
     /* Ports first: a base frees its mux. */
     for (int ports = 1; ports >= 0; ports--)
         for (struct chardev *c = m->chardevs; c;) {
-            struct chardev *next = c->next; // NOLINT: the analyzer doesn't see that chr_close unlinks
+            struct chardev *next = c->next; // NOLINT: the analyzer misses the unlinking
             if (c->is_mux_port == (bool)ports)
                 chr_close(c);
             c = next;
