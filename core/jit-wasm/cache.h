@@ -1,0 +1,86 @@
+/*
+ * Translated regions: what C keeps of each, and how they are found and dropped.
+ *
+ * A region is found by the host address of its entry and the mode it was made for. It is dropped as
+ * a whole when one of its bytes is written. Its function's table slot then gets a stub that returns
+ * to C (entries of the jump cache still name the slot); such slots are used again only after the
+ * jump cache was emptied. The memory of a dropped region is freed when no translated code runs, for
+ * it may be the running one.
+ */
+#ifndef SLIPWAY_JIT_CACHE_H
+#define SLIPWAY_JIT_CACHE_H
+
+#include "jit-wasm/jit.h"
+#include "jit-wasm/region.h"
+
+#define REGION_INSN_CHUNK 32
+
+/* What the mode and segments must be like: everything the code was specialised for. */
+struct region_key {
+    uintptr_t code; /* host address of the entry */
+    uint32_t mode;  /* MODE_CODE_MASK, PE, VM, LMA */
+    uint8_t mmu_index;
+    bool flat;
+    uint64_t cs_limit; /* outside 64-bit mode */
+};
+
+struct region_range {
+    uintptr_t host;
+    uint32_t len;
+};
+
+struct insn_chunk {
+    struct insn_chunk *next;
+    struct insn insns[REGION_INSN_CHUNK];
+};
+
+struct region {
+    struct region_key key;
+    uint32_t slot;
+    bool dead;
+    unsigned page_count, range_count, insns_total;
+    struct rpage pages[REGION_MAX_PAGES];
+    struct region *page_next[REGION_MAX_PAGES];
+    struct region *hash_next, *dead_next, *all_next, *all_prev;
+    struct region_range *ranges; /* code bytes, merged */
+    struct jit_point *points;
+    unsigned point_count, point_capacity;
+    struct insn_chunk *chunks, *chunk; /* first, the one being filled */
+    unsigned chunk_used;
+    bool failed;
+    uint32_t wasm_bytes;
+    uint64_t entries; /* from C */
+};
+
+struct region_key region_key(const struct cpu *c, uintptr_t code);
+struct region *region_new(const struct region_code *code);
+void region_free(struct region *r);
+
+/* While it is emitted. Points and instructions of an earlier pass are forgotten. */
+void region_begin_points(struct region *r);
+int region_add_point(struct region *r, struct jit_point p);
+const struct insn *region_add_insn(struct region *r, const struct insn *i);
+bool region_failed(const struct region *r);
+
+/* A free slot of the table; 0: none to be had. */
+uint32_t cache_slot(void);
+/* Enters a finished region into the tables. */
+void cache_insert(struct region *r, struct cpu *c);
+/* The region for the code at host address @code as the CPU is now, all its pages still mapped where
+ * they were; NULL: none. @la: linear address of @code. */
+struct region *cache_find(struct cpu *c, uintptr_t code, uint64_t la);
+void cache_drop(struct region *r);
+/* Frees what was dropped; no translated code may be running. */
+void cache_reap(void);
+/* How often regions with code on this page were dropped lately: pages that keep being written are
+ * left to the interpreter longer. */
+unsigned cache_page_drops(uintptr_t page);
+/* Tells block.c again which bytes are code, after it forgot everything. */
+void cache_cover_all(struct cpu *c);
+
+struct cache_stats {
+    uint64_t made, dropped, live, wasm_bytes, live_bytes, insns;
+};
+extern struct cache_stats cache_stats;
+
+#endif

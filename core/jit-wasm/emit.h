@@ -1,0 +1,254 @@
+/*
+ * Between the files that turn a region into a WebAssembly function (emit*.c): the state of the
+ * emission and what one instruction's emitter may use.
+ *
+ * Shape of a function:
+ *
+ *     (param rip)                         RIP of the region's entry; all addresses count from it
+ *     prologue                            loads the registers that the region uses into locals
+ *     block $chain
+ *       block $leave
+ *         body                            structured by flow.c
+ *       end
+ *       leave: stores everything, returns to C with a point and a status (jit_shared)
+ *     end
+ *     chain: stores everything, looks `next` up in the jump cache, tail-calls the region there
+ *
+ * Registers live in locals: the 16 general ones as i64 in 64-bit code and i32 otherwise, XMM as
+ * v128. Emission runs twice: the first pass finds out which registers the region uses and writes,
+ * the second one emits knowing that.
+ *
+ * Faults: whatever can fault comes first in an instruction; only then registers and flags change.
+ * So one `point` an instruction (where, how many instructions of the block were done, which form
+ * the flags have) tells C all that is needed to go on from there.
+ *
+ * Writing an emitter: take operands with emit_get/emit_load/..., results are on wasm's stack; put
+ * values that are used twice into temporaries (emit_tmp); they last for the instruction. See
+ * emit_int.c.
+ */
+#ifndef SLIPWAY_JIT_EMIT_H
+#define SLIPWAY_JIT_EMIT_H
+
+#include "jit-wasm/jit.h"
+#include "jit-wasm/region.h"
+#include "jit-wasm/wasm.h"
+
+enum { EMIT_MAX_LOCALS = 512, EMIT_MAX_POINTS = 4096, EMIT_TMPS = 24, NO_LOCAL = -1 };
+
+/* What the flags are, at some point of the emission. FK_CANON: in the four locals fz, fs, fc, fx,
+ * as struct cpu has them. FK_DYN: as the local fk says at run time. Others: operands of an operation
+ * of size osz (low two bits) in the raw locals; CF of INC and DEC is in fc. */
+enum flag_kind {
+    FK_CANON = 0,
+    FK_ADD = 4,   /* a, b */
+    FK_SUB = 8,   /* a, b */
+    FK_ADC = 12,  /* a, b, r */
+    FK_SBB = 16,  /* a, b, r */
+    FK_LOGIC = 20, /* r */
+    FK_INC = 24,  /* r */
+    FK_DEC = 28,  /* r */
+    FK_SHL = 32,  /* a, b = count, not 0 */
+    FK_SHR = 36,
+    FK_SAR = 40,
+    FK_IMUL = 44, /* a, b; signed product doesn't fit */
+    FK_MUL = 48,
+    FK_DYN = 64,
+};
+#define FK_OP(k)  ((k) & ~3)
+#define FK_OSZ(k) ((unsigned)(k)&3)
+
+struct emit {
+    struct wbuf b;
+    struct region_code *r;
+    struct region *out; /* points and instructions that handlers get */
+    struct cpu *c;
+    bool m64;   /* 64-bit code: GPR locals are i64 */
+    bool flat;  /* no segment checks for CS, DS, ES, SS */
+    bool tag64; /* TLB tags can't be compared by their low half */
+    bool tail_calls;
+    bool failed; /* too many locals, points or instructions */
+
+    uint8_t local_type[EMIT_MAX_LOCALS];
+    unsigned locals;
+    int16_t tmp[5][EMIT_TMPS]; /* by type: i32 i64 f32 f64 v128 */
+    uint8_t tmp_next[5];
+    int16_t gpr[16], xmm[16];
+    uint16_t gpr_used, gpr_written, xmm_used, xmm_written; /* of the whole region: first pass */
+    uint16_t gpr_written_now, xmm_written_now;             /* so far in this pass */
+    bool flags_used;
+    int16_t fz, fs, fc, fx, fk, raw[2][3]; /* raw: [64 bits][a b r] */
+    int16_t ip, next, budget;
+
+    int depth; /* open blocks, loops and ifs */
+    int leave, chain;
+    int16_t label[REGION_MAX_BLOCKS], dispatch[REGION_MAX_BLOCKS];
+    int16_t dispatch_local;
+
+    const struct rblock *blk;
+    const struct rinsn *n;
+    unsigned index; /* of n in its block */
+    int kind;       /* enum flag_kind now */
+    int point;      /* of n, or -1 */
+};
+
+/* ---- frame (emit.c) ---- */
+
+/* Emits the whole function into @e->b (locals and body as in a code section). False: too big. */
+bool emit_region(struct emit *e, struct region_code *r, struct region *out);
+
+/* ---- code bytes ---- */
+static inline void op(struct emit *e, enum wasm_op o)
+{
+    wb_u8(&e->b, (uint8_t)o);
+}
+void emit_i32(struct emit *e, int32_t v);
+void emit_i64(struct emit *e, int64_t v);
+void emit_simd(struct emit *e, unsigned opcode); /* 0xfd prefix */
+void get_local(struct emit *e, int local);
+void set_local(struct emit *e, int local);
+void tee_local(struct emit *e, int local);
+/* A load or store with constant address: pushes the address. Memory instruction @o with @offset. */
+void emit_mem_op(struct emit *e, enum wasm_op o, unsigned align, uint32_t offset);
+/* Loads from / stores to a fixed address. A store: call store_begin, push the value, store_end. */
+void emit_load_fixed(struct emit *e, enum wasm_op o, const void *p);
+void emit_store_begin(struct emit *e);
+void emit_store_end(struct emit *e, enum wasm_op o, const void *p);
+/* Blocks: open returns nothing, the depth counts. @type: enum wasm_type or W_VOID. */
+void open_block(struct emit *e, enum wasm_op o, enum wasm_type type);
+void close_block(struct emit *e);
+void branch(struct emit *e, enum wasm_op br, int label);
+/* A fresh local of the function; a temporary that is free again after the instruction. */
+int emit_local(struct emit *e, enum wasm_type t);
+int emit_tmp(struct emit *e, enum wasm_type t);
+/* Calls the C function @fn (of @sig) through the table; arguments are on the stack. */
+void emit_call(struct emit *e, enum wasm_sig sig, const void *fn);
+
+/* ---- registers ---- */
+
+/* Operand sizes are osz: log2 of bytes. Values of size 0-2 are i32 (zero-extended), of size 3 i64.
+ * Byte registers by byte index, as struct insn has them. */
+static inline enum wasm_type value_type(unsigned osz)
+{
+    return osz == 3 ? W_I64 : W_I32;
+}
+void emit_get(struct emit *e, unsigned osz, unsigned reg);
+void emit_set(struct emit *e, unsigned osz, unsigned reg); /* pops */
+/* A whole general register as the local has it (i64 in 64-bit code, i32 otherwise). */
+void emit_get_full(struct emit *e, unsigned reg);
+void emit_set_full(struct emit *e, unsigned reg);
+void emit_get_xmm(struct emit *e, unsigned reg); /* v128 */
+void emit_set_xmm(struct emit *e, unsigned reg);
+/* RIP of the instruction at @off of the region. Type as emit_get_full. */
+void emit_rip(struct emit *e, int32_t off);
+/* A constant of a value type, cut to its size. */
+void emit_const(struct emit *e, unsigned osz, int64_t v);
+
+/* ---- leaving ---- */
+
+/* The point of the current instruction: its number. */
+int emit_point(struct emit *e);
+/* Leaves the region with status @status at the current instruction if the i32 on the stack isn't 0.
+ */
+void emit_leave_if(struct emit *e, int status);
+/* Calls the interpreter's handler for the current instruction. */
+void emit_handler(struct emit *e);
+/* Goes on at block @succ, or leaves for @off if that is OUTSIDE; @fall: the block that follows
+ * anyway. */
+void emit_goto(struct emit *e, int succ, int32_t off, int fall);
+/* Tail-calls the region at the RIP in e->next. */
+void emit_chain(struct emit *e);
+
+/* ---- memory (emit_mem.c) ---- */
+
+/* Effective address of the current instruction's memory operand. Type as emit_get_full. */
+void emit_ea(struct emit *e);
+/* Linear address from the effective address on the stack, into a temporary (returned). */
+int emit_linear(struct emit *e, unsigned seg, unsigned bytes, enum access a);
+/* Loads osz-sized value (zero-extended) from linear address local @la; leaves it on the stack. */
+void emit_load(struct emit *e, int la, unsigned seg, unsigned osz);
+/* Stores the value in local @value. */
+void emit_store(struct emit *e, int la, unsigned seg, unsigned osz, int value);
+/* The same for 128 bits (v128 on the stack, in local @value). */
+void emit_load128(struct emit *e, int la, unsigned seg);
+void emit_store128(struct emit *e, int la, unsigned seg, int value);
+/* Read-modify-write: emit_rmw_load leaves the value on the stack and a host address (0: slow) in
+ * the temporary *host; emit_rmw_store stores local @value there. */
+void emit_rmw_load(struct emit *e, int la, unsigned seg, unsigned osz, int *host);
+void emit_rmw_store(struct emit *e, int la, unsigned seg, unsigned osz, int host, int value);
+/* The r/m operand of the current instruction, wherever it is: its value on the stack. */
+void emit_get_rm(struct emit *e, unsigned osz);
+/* Stack: pushes the value in local @value; pops: emit_stack_peek leaves the value at SS:reg on
+ * wasm's stack, emit_sp_add or emit_sp_from (RSP = reg + bytes) commits. */
+void emit_push(struct emit *e, unsigned osz, int value);
+void emit_stack_peek(struct emit *e, unsigned reg, unsigned osz);
+void emit_sp_add(struct emit *e, int32_t bytes);
+void emit_sp_from(struct emit *e, unsigned reg, int32_t bytes);
+
+/* ---- flags (emit_flags.c) ---- */
+
+/* Does anything look at the flags that the current instruction leaves? */
+static inline bool flags_wanted(const struct emit *e)
+{
+    return e->n->want != FN_NONE;
+}
+/* The raw local for operand @k (0 a, 1 b, 2 r). To be set only when nothing in the instruction can
+ * fault any more. */
+int flags_raw(struct emit *e, unsigned osz, unsigned k);
+/* The operands are in the raw locals: that's what the flags are now, if wanted. */
+void flags_set(struct emit *e, enum flag_kind op, unsigned osz);
+/* Brings the flags into the canonical locals (from any static kind; DYN by a call). */
+void flags_canonical(struct emit *e);
+/* Makes sure that CF is in bit 63 of fc whatever the kind is; the kind stays. */
+void flags_carry_to_fc(struct emit *e);
+/* Condition 0-15 as i32 0/1 on the stack. */
+void flags_cond_value(struct emit *e, unsigned cc);
+/* CF as i32 0/1. */
+void flags_carry(struct emit *e);
+/* The code of an edge that needs @need of the flags; returns the kind at its end. */
+int flags_edge(struct emit *e, enum flag_need need);
+/* Flags are canonical: sets CF from the i32 on the stack and leaves the others. */
+void flags_set_carry(struct emit *e);
+
+/* ---- instructions ---- */
+
+/* Emits one kind of instruction; terminators have their own (emit_flow.c). */
+typedef void emit_fn(struct emit *e, const struct insn *i);
+struct emit_row {
+    uint8_t map, first, last; /* opcode bytes */
+    uint8_t prefix;           /* enum opcode_prefix; PFX_ANY: rows without mandatory prefix */
+    uint8_t reg;              /* ModRM.reg of a group, R_ANY */
+    emit_fn *fn;
+    uint32_t arg; /* the emitter's own: emit_arg(i) */
+    bool (*can)(const struct insn *i); /* NULL: all forms of the row */
+};
+struct emit_table {
+    const struct emit_row *rows;
+    size_t count;
+};
+extern const struct emit_table emit_int, emit_bits, emit_string, emit_sse, emit_ssefp, emit_x87,
+    emit_sys;
+/* The emitter row of an instruction, NULL: the handler runs it. */
+const struct emit_row *emit_row_of(const struct insn *i);
+
+/* The terminator e->n of the block e->blk. */
+void emit_terminator(struct emit *e, int fall);
+
+/* ---- order (flow.c) ---- */
+
+/* Calls back for the structured code of a region; see flow.c. */
+struct flow_ops {
+    /* A label that ends right before the code of the component with these entries. */
+    void (*open)(void *ctx, const int16_t *entries, int count);
+    void (*close)(void *ctx); /* ... the innermost label ends here */
+    void (*loop)(void *ctx, const int16_t *headers, int count);
+    /* Right after the labels: a jump to the label @depths[k] levels out for header k of the loop. */
+    void (*dispatch)(void *ctx, const int *depths, int count);
+    void (*end_loop)(void *ctx);
+    /* @fall: the block (or OUTSIDE) that is reached by running off the end of this one's code. */
+    void (*code)(void *ctx, int block, int fall);
+};
+void flow_structure(const struct region_code *r, const struct flow_ops *ops, void *ctx);
+/* Sets loop_check of all blocks that head a loop. */
+void flow_mark_loops(struct region_code *r);
+
+#endif

@@ -1,0 +1,181 @@
+/*
+ * Control transfers: how a block ends.
+ *
+ * Direct ones become edges of the region or exits to the jump cache. `ret` pops its target and
+ * compares it with the places in the region that its function returns to; only a mismatch goes to
+ * the jump cache, as indirect jumps and calls do.
+ */
+#include "jit-wasm/emit.h"
+
+/* Goes to succ[0] if the i32 on the stack isn't 0, to succ[1] otherwise. */
+static void conditional(struct emit *e, int fall)
+{
+    const struct rblock *b = e->blk;
+    int kind = e->kind;
+    open_block(e, W_IF, W_VOID);
+    emit_goto(e, b->succ[0], b->succ_off[0], OUTSIDE);
+    close_block(e);
+    e->kind = kind;
+    emit_goto(e, b->succ[1], b->succ_off[1], fall);
+}
+
+/* The same the other way round, where succ[0] follows anyway. */
+static void conditional_inverted(struct emit *e, int fall)
+{
+    const struct rblock *b = e->blk;
+    int kind = e->kind;
+    op(e, W_I32_EQZ);
+    open_block(e, W_IF, W_VOID);
+    emit_goto(e, b->succ[1], b->succ_off[1], OUTSIDE);
+    close_block(e);
+    e->kind = kind;
+    emit_goto(e, b->succ[0], b->succ_off[0], fall);
+}
+
+/* LOOP, LOOPE, LOOPNE, JCXZ: the condition; RCX counts down first. */
+static void loop_condition(struct emit *e, const struct insn *i)
+{
+    unsigned byte = insn_opcode(i)->byte;
+    unsigned osz = i->ash == 48 ? 1 : i->ash == 32 ? 2 : 3;
+    if (byte != 0xe3) {
+        emit_get(e, osz, RCX);
+        emit_const(e, osz, -1);
+        op(e, osz == 3 ? W_I64_ADD : W_I32_ADD);
+        emit_set(e, osz, RCX);
+    }
+    emit_get(e, osz, RCX);
+    if (osz == 3)
+        op(e, W_I64_EQZ);
+    else
+        op(e, W_I32_EQZ);
+    if (byte == 0xe3)
+        return;
+    op(e, W_I32_EQZ);
+    if (byte == 0xe2)
+        return;
+    flags_cond_value(e, byte == 0xe1 ? 4 : 5);
+    op(e, W_I32_AND);
+}
+
+static void emit_cond(struct emit *e, int fall)
+{
+    const struct insn *i = &e->n->i;
+    const struct opcode *o = insn_opcode(i);
+    if (o->map == MAP_1B && o->byte >= 0xe0)
+        loop_condition(e, i);
+    else
+        flags_cond_value(e, o->byte & 15);
+    if (e->blk->succ[0] >= 0 && e->blk->succ[0] == fall)
+        conditional_inverted(e, fall);
+    else
+        conditional(e, fall);
+}
+
+static void push_return(struct emit *e)
+{
+    unsigned osz = e->n->i.osz;
+    emit_rip(e, e->n->off + e->n->i.len);
+    if (osz == 1) {
+        emit_i32(e, 0xffff);
+        op(e, W_I32_AND);
+    }
+    int v = emit_tmp(e, value_type(osz));
+    set_local(e, v);
+    emit_push(e, osz, v);
+}
+
+static void emit_call_direct(struct emit *e, int fall)
+{
+    push_return(e);
+    emit_goto(e, e->blk->succ[0], e->blk->succ_off[0], fall);
+}
+
+/* A target that isn't canonical or beyond the limit of CS faults at this instruction: that is left
+ * to the interpreter. @target: full-size local. */
+static void check_target(struct emit *e, int target)
+{
+    if (e->m64) {
+        get_local(e, target);
+        emit_i64(e, 16);
+        op(e, W_I64_SHL);
+        emit_i64(e, 16);
+        op(e, W_I64_SHR_S);
+        get_local(e, target);
+        op(e, W_I64_NE);
+    } else if (!e->flat) {
+        get_local(e, target);
+        emit_load_fixed(e, W_I32_LOAD, &e->c->cs_limit);
+        op(e, W_I32_GT_U);
+    } else {
+        return;
+    }
+    emit_leave_if(e, LEAVE_INTERP);
+}
+
+static void chain_to(struct emit *e, int target)
+{
+    flags_canonical(e);
+    get_local(e, target);
+    if (!e->m64)
+        op(e, W_I64_EXTEND_I32_U);
+    set_local(e, e->next);
+    emit_chain(e);
+}
+
+static void emit_ret(struct emit *e)
+{
+    const struct rblock *b = e->blk;
+    const struct insn *i = &e->n->i;
+    int32_t bytes = (1 << i->osz) + i->imm;
+    int target = emit_tmp(e, e->m64 ? W_I64 : W_I32), kind = e->kind;
+    emit_stack_peek(e, RSP, i->osz);
+    set_local(e, target);
+    for (unsigned k = 0; k < b->ret_count; k++) {
+        get_local(e, target);
+        emit_rip(e, e->r->blocks[b->ret_to[k]].off);
+        op(e, e->m64 ? W_I64_EQ : W_I32_EQ);
+        open_block(e, W_IF, W_VOID);
+        emit_sp_add(e, bytes);
+        e->kind = kind;
+        emit_goto(e, b->ret_to[k], 0, OUTSIDE);
+        close_block(e);
+    }
+    e->kind = kind;
+    check_target(e, target);
+    emit_sp_add(e, bytes);
+    chain_to(e, target);
+}
+
+/* Near indirect JMP and CALL. */
+static void emit_indirect(struct emit *e, bool call)
+{
+    const struct insn *i = &e->n->i;
+    int target = emit_tmp(e, e->m64 ? W_I64 : W_I32);
+    emit_get_rm(e, i->osz);
+    set_local(e, target);
+    check_target(e, target);
+    if (call)
+        push_return(e);
+    chain_to(e, target);
+}
+
+/* A handler that may change mode, mapping or interrupt flag. It has returned with registers and
+ * flags reloaded; whatever it left, the next instruction is looked up anew. */
+static void emit_stop(struct emit *e)
+{
+    emit_handler(e);
+    emit_goto(e, OUTSIDE, e->blk->end_off, OUTSIDE);
+}
+
+void emit_terminator(struct emit *e, int fall)
+{
+    switch ((enum block_end)e->blk->end) {
+    case BE_JUMP: emit_goto(e, e->blk->succ[0], e->blk->succ_off[0], fall); break;
+    case BE_COND: emit_cond(e, fall); break;
+    case BE_CALL: emit_call_direct(e, fall); break;
+    case BE_RET: emit_ret(e); break;
+    case BE_DYN: emit_indirect(e, false); break;
+    case BE_DYNCALL: emit_indirect(e, true); break;
+    default: emit_stop(e); break;
+    }
+}

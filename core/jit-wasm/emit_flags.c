@@ -1,0 +1,644 @@
+/*
+ * Flags in translated code.
+ *
+ * An instruction whose flags are wanted only leaves its operands in the raw locals; the kind, known
+ * at translation time, says what they are. A condition right after it is one comparison of those. At
+ * the end of a block the kind is still known to a block that has no other predecessor; other blocks
+ * get it as their need (live.c) has it: a number in the local fk, for which only C (jit_settle) ever
+ * computes flags, or the canonical words of flags.h.
+ */
+#include "jit-wasm/emit.h"
+
+int flags_raw(struct emit *e, unsigned osz, unsigned k)
+{
+    int16_t *local = &e->raw[osz == 3][k];
+    if (*local == NO_LOCAL)
+        *local = (int16_t)emit_local(e, value_type(osz));
+    return *local;
+}
+
+void flags_set(struct emit *e, enum flag_kind kind, unsigned osz)
+{
+    if (flags_wanted(e))
+        e->kind = (int)kind | (int)osz;
+}
+
+static void get_raw(struct emit *e, unsigned k)
+{
+    get_local(e, flags_raw(e, FK_OSZ(e->kind), k));
+}
+
+/* Operators by width: [0] i32, [1] i64. */
+static void op2(struct emit *e, enum wasm_op narrow, enum wasm_op wide)
+{
+    op(e, FK_OSZ(e->kind) == 3 ? wide : narrow);
+}
+
+/* Sign-extends the value on the stack from its size to its type. */
+static void sign_extend(struct emit *e)
+{
+    if (FK_OSZ(e->kind) == 0)
+        op(e, W_I32_EXTEND8_S);
+    else if (FK_OSZ(e->kind) == 1)
+        op(e, W_I32_EXTEND16_S);
+}
+static void zero_extend(struct emit *e)
+{
+    if (FK_OSZ(e->kind) < 2) {
+        emit_i32(e, FK_OSZ(e->kind) ? 0xffff : 0xff);
+        op(e, W_I32_AND);
+    }
+}
+
+/* The result of the operation, with garbage above its size. */
+static void get_result(struct emit *e)
+{
+    switch (FK_OP(e->kind)) {
+    case FK_ADD:
+        get_raw(e, 0);
+        get_raw(e, 1);
+        op2(e, W_I32_ADD, W_I64_ADD);
+        break;
+    case FK_SUB:
+        get_raw(e, 0);
+        get_raw(e, 1);
+        op2(e, W_I32_SUB, W_I64_SUB);
+        break;
+    case FK_SHL:
+        get_raw(e, 0);
+        get_raw(e, 1);
+        op2(e, W_I32_SHL, W_I64_SHL);
+        break;
+    case FK_SHR:
+        get_raw(e, 0);
+        get_raw(e, 1);
+        op2(e, W_I32_SHR_U, W_I64_SHR_U);
+        break;
+    case FK_SAR:
+        get_raw(e, 0);
+        sign_extend(e);
+        get_raw(e, 1);
+        op2(e, W_I32_SHR_S, W_I64_SHR_S);
+        break;
+    default: get_raw(e, 2); break;
+    }
+}
+
+/* ---- the canonical words ---- */
+
+/* Raw operand @k as i64, zero-extended. */
+static void get_raw64(struct emit *e, unsigned k)
+{
+    get_raw(e, k);
+    if (FK_OSZ(e->kind) != 3)
+        op(e, W_I64_EXTEND_I32_U);
+}
+
+/* fz = fs = the i64 on the stack, sign-extended from the operation's size. */
+static void set_result64(struct emit *e)
+{
+    static const uint8_t extend[] = { W_I64_EXTEND8_S, W_I64_EXTEND16_S, W_I64_EXTEND32_S };
+    if (FK_OSZ(e->kind) < 3)
+        op(e, extend[FK_OSZ(e->kind)]);
+    tee_local(e, e->fz);
+    set_local(e, e->fs);
+}
+
+static void set_zero(struct emit *e, int local)
+{
+    emit_i64(e, 0);
+    set_local(e, local);
+}
+
+static void shift64(struct emit *e, enum wasm_op o, int64_t n)
+{
+    if (n) {
+        emit_i64(e, n);
+        op(e, o);
+    }
+}
+
+static void canonical_add(struct emit *e, bool sub, bool carry)
+{
+    unsigned osz = FK_OSZ(e->kind);
+    int a = emit_tmp(e, W_I64), b = emit_tmp(e, W_I64), r = emit_tmp(e, W_I64);
+    get_raw64(e, 0);
+    set_local(e, a);
+    get_raw64(e, 1);
+    set_local(e, b);
+    get_local(e, a);
+    get_local(e, b);
+    op(e, sub ? W_I64_SUB : W_I64_ADD);
+    if (carry) { /* the carry that went in: bit 0 of r ^ a ^ b */
+        get_raw64(e, 2);
+        get_local(e, a);
+        op(e, W_I64_XOR);
+        get_local(e, b);
+        op(e, W_I64_XOR);
+        emit_i64(e, 1);
+        op(e, W_I64_AND);
+        op(e, sub ? W_I64_SUB : W_I64_ADD);
+    }
+    set_local(e, r);
+    get_local(e, a);
+    get_local(e, b);
+    op(e, W_I64_XOR);
+    get_local(e, r);
+    op(e, W_I64_XOR);
+    set_local(e, e->fx);
+    if (osz < 3) {
+        get_local(e, e->fx);
+        shift64(e, W_I64_SHL, 63 - (8 << osz));
+    } else { /* (x & b) | ((x | b) & ~r), x = a or ~a; SUB: r itself */
+        int x = a;
+        if (sub) {
+            get_local(e, a);
+            emit_i64(e, -1);
+            op(e, W_I64_XOR);
+            x = emit_tmp(e, W_I64);
+            set_local(e, x);
+        }
+        get_local(e, x);
+        get_local(e, b);
+        op(e, W_I64_AND);
+        get_local(e, x);
+        get_local(e, b);
+        op(e, W_I64_OR);
+        get_local(e, r);
+        if (!sub) {
+            emit_i64(e, -1);
+            op(e, W_I64_XOR);
+        }
+        op(e, W_I64_AND);
+        op(e, W_I64_OR);
+    }
+    set_local(e, e->fc);
+    get_local(e, r);
+    set_result64(e);
+}
+
+/* INC, DEC: CF stays in fc; OF if the sign bit alone is the result (or was the operand). */
+static void canonical_incdec(struct emit *e, bool dec)
+{
+    unsigned bits = 8u << FK_OSZ(e->kind);
+    int r = emit_tmp(e, W_I64);
+    int64_t special = dec ? (int64_t)((1ull << (bits - 1)) - 1) : (int64_t)(1ull << (bits - 1));
+    get_raw64(e, 2);
+    set_local(e, r);
+    get_local(e, r); /* a ^ 1 ^ r */
+    emit_i64(e, dec ? 1 : -1);
+    op(e, W_I64_ADD);
+    get_local(e, r);
+    op(e, W_I64_XOR);
+    emit_i64(e, 1);
+    op(e, W_I64_XOR);
+    set_local(e, e->fx);
+    get_local(e, e->fc); /* cf << 63 | (cf ^ of) << 62 */
+    shift64(e, W_I64_SHR_S, 63);
+    get_local(e, r);
+    emit_i64(e, special);
+    op(e, W_I64_EQ);
+    op(e, W_I64_EXTEND_I32_U);
+    op(e, W_I64_XOR);
+    emit_i64(e, 1);
+    op(e, W_I64_AND);
+    shift64(e, W_I64_SHL, 62);
+    get_local(e, e->fc);
+    emit_i64(e, (int64_t)(1ull << 63));
+    op(e, W_I64_AND);
+    op(e, W_I64_OR);
+    set_local(e, e->fc);
+    get_local(e, r);
+    set_result64(e);
+}
+
+static void canonical_shift(struct emit *e)
+{
+    unsigned osz = FK_OSZ(e->kind), bits = 8u << osz;
+    int op_ = FK_OP(e->kind);
+    set_zero(e, e->fx);
+    get_raw64(e, 0);
+    if (op_ == FK_SAR && osz < 3) {
+        static const uint8_t extend[] = { W_I64_EXTEND8_S, W_I64_EXTEND16_S, W_I64_EXTEND32_S };
+        op(e, extend[osz]);
+    }
+    get_raw64(e, 1);
+    if (op_ == FK_SHL) { /* CF and the new sign bit end up next to one another */
+        if (osz == 3) {
+            emit_i64(e, 1);
+            op(e, W_I64_SUB);
+        }
+        op(e, W_I64_SHL);
+        if (osz < 3)
+            shift64(e, W_I64_SHL, 63 - bits);
+        set_local(e, e->fc);
+    } else { /* the last bit shifted out */
+        int cf = emit_tmp(e, W_I64);
+        emit_i64(e, 1);
+        op(e, W_I64_SUB);
+        op(e, op_ == FK_SAR ? W_I64_SHR_S : W_I64_SHR_U);
+        emit_i64(e, 1);
+        op(e, W_I64_AND);
+        tee_local(e, cf);
+        shift64(e, W_I64_SHL, 63);
+        get_local(e, cf);
+        if (op_ == FK_SHR) { /* OF: the old sign bit, if the count is 1 */
+            get_raw64(e, 0);
+            shift64(e, W_I64_SHR_U, bits - 1);
+            get_raw64(e, 1);
+            emit_i64(e, 1);
+            op(e, W_I64_EQ);
+            op(e, W_I64_EXTEND_I32_U);
+            op(e, W_I64_AND);
+            op(e, W_I64_XOR);
+        }
+        shift64(e, W_I64_SHL, 62);
+        op(e, W_I64_OR);
+        set_local(e, e->fc);
+    }
+    get_result(e);
+    if (osz < 3)
+        op(e, W_I64_EXTEND_I32_U);
+    set_result64(e);
+}
+
+/* CF = OF = the product doesn't fit. */
+static void canonical_mul(struct emit *e, bool is_signed)
+{
+    unsigned osz = FK_OSZ(e->kind);
+    static const uint8_t extend[] = { W_I64_EXTEND8_S, W_I64_EXTEND16_S, W_I64_EXTEND32_S };
+    int r = emit_tmp(e, W_I64);
+    for (unsigned k = 0; k < 2; k++) {
+        get_raw64(e, k);
+        if (is_signed && osz < 3)
+            op(e, extend[osz]);
+    }
+    op(e, W_I64_MUL);
+    set_local(e, r);
+    if (osz < 3) {
+        get_local(e, r);
+        get_local(e, r);
+        if (is_signed) {
+            op(e, extend[osz]);
+        } else {
+            emit_i64(e, (int64_t)((1ull << (8u << osz)) - 1));
+            op(e, W_I64_AND);
+        }
+    } else {
+        get_raw64(e, 0);
+        get_raw64(e, 1);
+        emit_call(e, SIG_I64_I64, is_signed ? (const void *)jit_mulhs : (const void *)jit_mulhu);
+        if (is_signed) {
+            get_local(e, r);
+            shift64(e, W_I64_SHR_S, 63);
+        } else {
+            emit_i64(e, 0);
+        }
+    }
+    op(e, W_I64_NE);
+    op(e, W_I64_EXTEND_I32_U);
+    shift64(e, W_I64_SHL, 63);
+    set_local(e, e->fc);
+    set_zero(e, e->fx);
+    get_local(e, r);
+    set_result64(e);
+}
+
+/* The kind is only known at run time: C does it. Happens where an analysis was too coarse. */
+static void canonical_dyn(struct emit *e)
+{
+    static const struct {
+        enum wasm_op store;
+        bool wide;
+    } raw[2] = { { W_I32_STORE, false }, { W_I64_STORE, true } };
+    uint64_t *words[4] = { &e->c->fl_z, &e->c->fl_s, &e->c->fl_co, &e->c->fl_a };
+    int16_t locals[4] = { e->fz, e->fs, e->fc, e->fx };
+    for (int w = 0; w < 2; w++)
+        for (int k = 0; k < 3; k++)
+            if (e->raw[w][k] != NO_LOCAL) {
+                emit_store_begin(e);
+                get_local(e, e->raw[w][k]);
+                emit_store_end(e, raw[w].store,
+                               w ? (void *)&jit_shared.raw64[k] : (void *)&jit_shared.raw32[k]);
+            }
+    for (int k = 0; k < 4; k++) {
+        emit_store_begin(e);
+        get_local(e, locals[k]);
+        emit_store_end(e, W_I64_STORE, words[k]);
+    }
+    emit_store_begin(e);
+    get_local(e, e->fk);
+    emit_store_end(e, W_I32_STORE, &jit_shared.fk);
+    emit_call(e, SIG_VOID, (const void *)jit_settle);
+    for (int k = 0; k < 4; k++) {
+        emit_load_fixed(e, W_I64_LOAD, words[k]);
+        set_local(e, locals[k]);
+    }
+}
+
+void flags_canonical(struct emit *e)
+{
+    switch (FK_OP(e->kind)) {
+    case FK_CANON: return;
+    case FK_ADD: canonical_add(e, false, false); break;
+    case FK_SUB: canonical_add(e, true, false); break;
+    case FK_ADC: canonical_add(e, false, true); break;
+    case FK_SBB: canonical_add(e, true, true); break;
+    case FK_LOGIC:
+        set_zero(e, e->fc);
+        set_zero(e, e->fx);
+        get_raw64(e, 2);
+        set_result64(e);
+        break;
+    case FK_INC: canonical_incdec(e, false); break;
+    case FK_DEC: canonical_incdec(e, true); break;
+    case FK_SHL:
+    case FK_SHR:
+    case FK_SAR: canonical_shift(e); break;
+    case FK_IMUL: canonical_mul(e, true); break;
+    case FK_MUL: canonical_mul(e, false); break;
+    default: canonical_dyn(e); break;
+    }
+    e->kind = FK_CANON;
+}
+
+/* ---- single flags, as i32 0 or 1 ---- */
+
+static void negative64(struct emit *e)
+{
+    emit_i64(e, 0);
+    op(e, W_I64_LT_S);
+}
+
+static bool is_shift(int kind)
+{
+    return FK_OP(kind) == FK_SHL || FK_OP(kind) == FK_SHR || FK_OP(kind) == FK_SAR;
+}
+
+/* Kinds whose conditions are computed from the canonical words. */
+static bool needs_canonical(const struct emit *e, bool carry_or_overflow)
+{
+    switch (FK_OP(e->kind)) {
+    case FK_ADD:
+    case FK_SUB:
+    case FK_LOGIC:
+    case FK_INC:
+    case FK_DEC:
+    case FK_CANON: return false;
+    case FK_ADC:
+    case FK_SBB: return carry_or_overflow;
+    default: return !is_shift(e->kind) || carry_or_overflow;
+    }
+}
+
+void flags_carry(struct emit *e)
+{
+    switch (FK_OP(e->kind)) {
+    case FK_SUB:
+        get_raw(e, 0);
+        get_raw(e, 1);
+        op2(e, W_I32_LT_U, W_I64_LT_U);
+        break;
+    case FK_ADD:
+        get_result(e);
+        zero_extend(e);
+        get_raw(e, 0);
+        op2(e, W_I32_LT_U, W_I64_LT_U);
+        break;
+    case FK_LOGIC: emit_i32(e, 0); break;
+    case FK_CANON:
+    case FK_INC:
+    case FK_DEC:
+    case FK_DYN: /* the need was FN_CARRY: it is in fc */
+        get_local(e, e->fc);
+        negative64(e);
+        break;
+    default:
+        flags_canonical(e);
+        get_local(e, e->fc);
+        negative64(e);
+        break;
+    }
+}
+
+void flags_carry_to_fc(struct emit *e)
+{
+    switch (FK_OP(e->kind)) {
+    case FK_CANON:
+    case FK_INC:
+    case FK_DEC:
+    case FK_DYN: return;
+    default: break;
+    }
+    flags_carry(e);
+    if (e->kind == FK_CANON)
+        op(e, W_DROP);
+    else {
+        op(e, W_I64_EXTEND_I32_U);
+        shift64(e, W_I64_SHL, 63);
+        set_local(e, e->fc);
+    }
+}
+
+static void zero_flag(struct emit *e)
+{
+    if (e->kind == FK_CANON) {
+        get_local(e, e->fz);
+        op(e, W_I64_EQZ);
+    } else if (FK_OP(e->kind) == FK_SUB) {
+        get_raw(e, 0);
+        get_raw(e, 1);
+        op2(e, W_I32_EQ, W_I64_EQ);
+    } else {
+        get_result(e);
+        zero_extend(e);
+        op2(e, W_I32_EQZ, W_I64_EQZ);
+    }
+}
+
+static void compare_zero(struct emit *e, enum wasm_op narrow, enum wasm_op wide)
+{
+    if (FK_OSZ(e->kind) == 3)
+        emit_i64(e, 0);
+    else
+        emit_i32(e, 0);
+    op2(e, narrow, wide);
+}
+
+static void sign_flag(struct emit *e)
+{
+    if (e->kind == FK_CANON) {
+        get_local(e, e->fs);
+        negative64(e);
+        return;
+    }
+    get_result(e);
+    sign_extend(e);
+    compare_zero(e, W_I32_LT_S, W_I64_LT_S);
+}
+
+static void overflow_flag(struct emit *e)
+{
+    unsigned bits = 8u << FK_OSZ(e->kind);
+    switch (FK_OP(e->kind)) {
+    case FK_CANON:
+        get_local(e, e->fc);
+        get_local(e, e->fc);
+        shift64(e, W_I64_SHL, 1);
+        op(e, W_I64_XOR);
+        negative64(e);
+        return;
+    case FK_LOGIC: emit_i32(e, 0); return;
+    case FK_INC:
+    case FK_DEC:
+        get_raw(e, 2);
+        zero_extend(e);
+        emit_const(e, FK_OSZ(e->kind),
+                   FK_OP(e->kind) == FK_INC ? (int64_t)(1ull << (bits - 1))
+                                            : (int64_t)((1ull << (bits - 1)) - 1));
+        op2(e, W_I32_EQ, W_I64_EQ);
+        return;
+    default: /* ADD: (a ^ r) & (b ^ r); SUB: (a ^ b) & (a ^ r) */
+        get_raw(e, 0);
+        get_result(e);
+        op2(e, W_I32_XOR, W_I64_XOR);
+        get_raw(e, 1);
+        if (FK_OP(e->kind) == FK_ADD)
+            get_result(e);
+        else
+            get_raw(e, 0);
+        op2(e, W_I32_XOR, W_I64_XOR);
+        op2(e, W_I32_AND, W_I64_AND);
+        sign_extend(e);
+        compare_zero(e, W_I32_LT_S, W_I64_LT_S);
+        return;
+    }
+}
+
+static void parity_flag(struct emit *e)
+{
+    if (e->kind == FK_CANON) {
+        get_local(e, e->fs);
+        op(e, W_I32_WRAP_I64);
+    } else {
+        get_result(e);
+        if (FK_OSZ(e->kind) == 3)
+            op(e, W_I32_WRAP_I64);
+    }
+    emit_i32(e, 0xff);
+    op(e, W_I32_AND);
+    op(e, W_I32_POPCNT);
+    emit_i32(e, 1);
+    op(e, W_I32_AND);
+    op(e, W_I32_EQZ);
+}
+
+/* Conditions 2-7 and 12-15 of a SUB are one comparison of its operands. */
+static bool fused_sub(struct emit *e, unsigned cc)
+{
+    static const uint8_t ops[16][2] = {
+        [2] = { W_I32_LT_U, W_I64_LT_U },  [3] = { W_I32_GE_U, W_I64_GE_U },
+        [4] = { W_I32_EQ, W_I64_EQ },      [5] = { W_I32_NE, W_I64_NE },
+        [6] = { W_I32_LE_U, W_I64_LE_U },  [7] = { W_I32_GT_U, W_I64_GT_U },
+        [12] = { W_I32_LT_S, W_I64_LT_S }, [13] = { W_I32_GE_S, W_I64_GE_S },
+        [14] = { W_I32_LE_S, W_I64_LE_S }, [15] = { W_I32_GT_S, W_I64_GT_S },
+    };
+    if (FK_OP(e->kind) != FK_SUB || !ops[cc][0])
+        return false;
+    for (unsigned k = 0; k < 2; k++) {
+        get_raw(e, k);
+        if (cc >= 12)
+            sign_extend(e);
+    }
+    op2(e, (enum wasm_op)ops[cc][0], (enum wasm_op)ops[cc][1]);
+    return true;
+}
+
+/* Signed conditions after AND, OR, XOR, TEST compare the result with 0. */
+static bool fused_logic(struct emit *e, unsigned cc)
+{
+    static const uint8_t ops[4][2] = { { W_I32_LT_S, W_I64_LT_S },
+                                       { W_I32_GE_S, W_I64_GE_S },
+                                       { W_I32_LE_S, W_I64_LE_S },
+                                       { W_I32_GT_S, W_I64_GT_S } };
+    if (FK_OP(e->kind) != FK_LOGIC || cc < 12)
+        return false;
+    get_raw(e, 2);
+    sign_extend(e);
+    compare_zero(e, (enum wasm_op)ops[cc - 12][0], (enum wasm_op)ops[cc - 12][1]);
+    return true;
+}
+
+void flags_cond_value(struct emit *e, unsigned cc)
+{
+    unsigned c = cc >> 1;
+    if (fused_sub(e, cc) || fused_logic(e, cc))
+        return;
+    if (needs_canonical(e, c == 0 || c == 1 || c == 3 || c >= 6))
+        flags_canonical(e);
+    switch (c) {
+    case 0: overflow_flag(e); break;
+    case 1: flags_carry(e); break;
+    case 2: zero_flag(e); break;
+    case 3:
+        flags_carry(e);
+        zero_flag(e);
+        op(e, W_I32_OR);
+        break;
+    case 4: sign_flag(e); break;
+    case 5: parity_flag(e); break;
+    case 6:
+        sign_flag(e);
+        overflow_flag(e);
+        op(e, W_I32_XOR);
+        break;
+    default:
+        sign_flag(e);
+        overflow_flag(e);
+        op(e, W_I32_XOR);
+        zero_flag(e);
+        op(e, W_I32_OR);
+        break;
+    }
+    if (cc & 1)
+        op(e, W_I32_EQZ);
+}
+
+void flags_set_carry(struct emit *e)
+{
+    int cf = emit_tmp(e, W_I64);
+    op(e, W_I64_EXTEND_I32_U);
+    shift64(e, W_I64_SHL, 63);
+    set_local(e, cf);
+    /* OF is bit 63 ^ bit 62: bit 62 flips if CF does. */
+    get_local(e, e->fc);
+    get_local(e, cf);
+    op(e, W_I64_XOR);
+    shift64(e, W_I64_SHR_U, 1);
+    get_local(e, e->fc);
+    op(e, W_I64_XOR);
+    emit_i64(e, 1ll << 62);
+    op(e, W_I64_AND);
+    get_local(e, cf);
+    op(e, W_I64_OR);
+    set_local(e, e->fc);
+}
+
+/* ---- edges ---- */
+
+int flags_edge(struct emit *e, enum flag_need need)
+{
+    if (need == FN_NONE)
+        return FK_DYN;
+    if (need == FN_READ) {
+        flags_canonical(e);
+        return FK_CANON;
+    }
+    if (need == FN_CARRY)
+        flags_carry_to_fc(e);
+    if (e->kind != FK_DYN) {
+        emit_i32(e, e->kind);
+        set_local(e, e->fk);
+    }
+    return FK_DYN;
+}

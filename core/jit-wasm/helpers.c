@@ -1,0 +1,200 @@
+/*
+ * Slow paths that translated code calls, and the conversion of raw flags.
+ *
+ * A slow path that fails sets jit_shared.fault, with the point (given by the caller) and the status;
+ * the region leaves at once. A store into the running region's own code fails too, before anything
+ * is written: the interpreter then does that instruction, drops the region, and goes on with what
+ * the code has become.
+ */
+#include "cpu/flags.h"
+#include "cpu/interp.h"
+#include "cpu/mem.h"
+#include "jit-wasm/emit.h"
+#include "jit-wasm/jit.h"
+
+struct jit_shared jit_shared;
+struct cpu *jit_cpu;
+
+/* Something wants to be looked at before the slice is over: translated code finds its budget used
+ * up at the next backward branch or exit, the count of instructions stays right. */
+static int32_t held;
+
+static void hold_budget(struct cpu *c)
+{
+    if (!c->intr || !interrupt_wanted(c))
+        return;
+    held += c->budget;
+    c->icount -= (uint64_t)(int64_t)c->budget;
+    c->budget = 0;
+}
+
+void jit_release_budget(struct cpu *c)
+{
+    c->icount += (uint64_t)(int64_t)held;
+    c->budget += held;
+    held = 0;
+}
+
+static uint64_t fail(uint32_t point, int status)
+{
+    jit_shared.fault = 1;
+    jit_shared.point = (int32_t)point;
+    jit_shared.status = status;
+    return 1;
+}
+
+#define INFO_BYTES(i) ((i)&0xffu)
+#define INFO_SEG(i)   ((int)((i) >> 8 & 0xff))
+#define INFO_WRITE(i) ((i) >> 16 & 1)
+
+uint64_t jit_read(uint64_t la, uint32_t point, uint32_t info)
+{
+    uint64_t v = 0;
+    if (!mem_read_slow(jit_cpu, INFO_SEG(info), la, &v, INFO_BYTES(info)))
+        return fail(point, EXEC_FAULT);
+    hold_budget(jit_cpu);
+    return v;
+}
+
+uint64_t jit_read128(uint64_t la, uint32_t point, uint32_t info)
+{
+    if (!mem_read_slow(jit_cpu, INFO_SEG(info), la, jit_shared.scratch, 16))
+        return fail(point, EXEC_FAULT);
+    hold_budget(jit_cpu);
+    return 0;
+}
+
+static bool write(uint64_t la, const void *v, uint32_t point, uint32_t info)
+{
+    struct cpu *c = jit_cpu;
+    unsigned bytes = INFO_BYTES(info);
+    if (tlb_write_watched(c, la, bytes)) {
+        if (!mem_probe_write(c, INFO_SEG(info), la, bytes)) {
+            fail(point, EXEC_FAULT);
+            return false;
+        }
+        if (tlb_write_hits_running(c, la, bytes)) {
+            fail(point, LEAVE_INTERP);
+            return false;
+        }
+    }
+    if (!mem_write_slow(c, INFO_SEG(info), la, v, bytes)) {
+        fail(point, EXEC_FAULT);
+        return false;
+    }
+    hold_budget(c);
+    return true;
+}
+
+uint32_t jit_write(uint64_t la, uint64_t value, uint32_t point, uint32_t info)
+{
+    return !write(la, &value, point, info);
+}
+
+uint64_t jit_write128(uint64_t la, uint32_t point, uint32_t info)
+{
+    return !write(la, jit_shared.scratch, point, info);
+}
+
+uint64_t jit_rmw_read(uint64_t la, uint32_t point, uint32_t info)
+{
+    if (!mem_probe_write(jit_cpu, INFO_SEG(info), la, INFO_BYTES(info)))
+        return fail(point, EXEC_FAULT);
+    return jit_read(la, point, info);
+}
+
+uint64_t jit_seg_check(uint64_t ea, uint32_t point, uint32_t info)
+{
+    uint64_t la = 0;
+    enum access a = INFO_WRITE(info) ? ACCESS_WRITE : ACCESS_READ;
+    if (!seg_check_slow(jit_cpu, INFO_SEG(info), ea, INFO_BYTES(info), a, &la))
+        fail(point, EXEC_FAULT);
+    return la;
+}
+
+int jit_call_handler(struct cpu *c, const struct insn *i)
+{
+    enum exec r = i->fn(c, i);
+    if (r == EXEC_NEXT)
+        hold_budget(c);
+    return (int)r;
+}
+
+/* What a dropped region's slot does. */
+void jit_stub(uint64_t rip)
+{
+    jit_cpu->rip = rip;
+    jit_shared.status = LEAVE_CHAIN;
+}
+
+uint64_t jit_mulhu(uint64_t a, uint64_t b)
+{
+    return (uint64_t)((unsigned __int128)a * b >> 64);
+}
+uint64_t jit_mulhs(uint64_t a, uint64_t b)
+{
+    return (uint64_t)((__int128)(int64_t)a * (int64_t)b >> 64);
+}
+
+/* ---- flags ---- */
+
+void jit_settle_kind(struct cpu *c, int kind)
+{
+    unsigned osz = FK_OSZ(kind), bits = 8u << osz;
+    uint64_t a = osz == 3 ? jit_shared.raw64[0] : jit_shared.raw32[0];
+    uint64_t b = osz == 3 ? jit_shared.raw64[1] : jit_shared.raw32[1];
+    uint64_t r = osz == 3 ? jit_shared.raw64[2] : jit_shared.raw32[2];
+    uint64_t mask = bits == 64 ? ~0ull : (1ull << bits) - 1;
+    bool cf;
+    int64_t sa = (int64_t)sext_bits(a, bits), sb = (int64_t)sext_bits(b, bits);
+    switch (FK_OP(kind)) {
+    case FK_ADD: flags_add(c, a, b, a + b, bits); break;
+    case FK_SUB: flags_sub(c, a, b, a - b, bits); break;
+    case FK_ADC: flags_add(c, a, b, a + b + ((r ^ a ^ b) & 1), bits); break;
+    case FK_SBB: flags_sub(c, a, b, a - b - ((r ^ a ^ b) & 1), bits); break;
+    case FK_LOGIC: flags_logic(c, r, bits); break;
+    case FK_INC:
+    case FK_DEC:
+        cf = flag_cf(c);
+        r &= mask;
+        c->fl_a = (FK_OP(kind) == FK_INC ? r - 1 : r + 1) ^ 1 ^ r;
+        flags_set_cf_of(c, cf, r == (FK_OP(kind) == FK_INC ? 1ull << (bits - 1) : mask >> 1));
+        flags_result(c, sext_bits(r, bits));
+        break;
+    case FK_SHL:
+        r = a << b;
+        flags_set_cf_of(c, b <= bits && (a >> (bits - b) & 1),
+                        (r >> (bits - 1) & 1) ^ (b <= bits && (a >> (bits - b) & 1)));
+        flags_result(c, sext_bits(r, bits));
+        c->fl_a = 0;
+        break;
+    case FK_SHR:
+        flags_set_cf_of(c, a >> (b - 1) & 1, b == 1 && (a >> (bits - 1) & 1));
+        flags_result(c, sext_bits(a >> b, bits));
+        c->fl_a = 0;
+        break;
+    case FK_SAR:
+        flags_set_cf_of(c, sa >> (b - 1) & 1, false);
+        flags_result(c, sext_bits((uint64_t)(sa >> b), bits));
+        c->fl_a = 0;
+        break;
+    case FK_IMUL:
+        cf = (__int128)sa * sb != (__int128)(int64_t)sext_bits((uint64_t)sa * (uint64_t)sb, bits);
+        flags_set_cf_of(c, cf, cf);
+        flags_result(c, sext_bits((uint64_t)sa * (uint64_t)sb, bits));
+        c->fl_a = 0;
+        break;
+    case FK_MUL:
+        cf = (unsigned __int128)a * b >> bits != 0;
+        flags_set_cf_of(c, cf, cf);
+        flags_result(c, sext_bits(a * b, bits));
+        c->fl_a = 0;
+        break;
+    default: break;
+    }
+}
+
+void jit_settle(void)
+{
+    jit_settle_kind(jit_cpu, (int)jit_shared.fk);
+}

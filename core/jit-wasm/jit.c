@@ -1,0 +1,195 @@
+/*
+ * The JIT's run loop: decides what runs as a region and what is interpreted, makes regions, and
+ * picks up where a region was left. See jit.h.
+ */
+#include "jit-wasm/jit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu/block.h"
+#include "cpu/interp.h"
+#include "cpu/mem.h"
+#include "host/host.h"
+#include "jit-wasm/cache.h"
+#include "jit-wasm/emit.h"
+
+#define NEVER (INT32_MAX / 2)
+
+struct jit_jump jit_jumps[JIT_JUMPS];
+struct jit_stats jit_stats;
+
+static bool tail_calls;
+
+bool jit_available(void)
+{
+    return host_jit_support() != 0;
+}
+
+void jit_enable(struct cpu *c, uint32_t threshold)
+{
+    unsigned support = host_jit_support();
+    jit_cpu = c;
+    tail_calls = support & HOST_JIT_TAIL_CALLS;
+    c->jit = support != 0;
+    block_heat = (int32_t)threshold;
+}
+
+/* ---- code addresses ---- */
+
+uintptr_t jit_code_host(struct cpu *c, uint64_t la)
+{
+    return tlb_probe_code(c, la);
+}
+
+/* ---- translation ---- */
+
+static struct region *translate(struct cpu *c)
+{
+    static struct region_code code;
+    static struct emit e;
+    struct wbuf module = { 0 };
+    if (!region_discover(&code, c))
+        return NULL;
+    int64_t start = host_monotonic_ns();
+    flow_mark_loops(&code);
+    region_live(&code);
+    struct region *r = region_new(&code);
+    if (!r)
+        return NULL;
+    e.tail_calls = tail_calls;
+    bool ok = emit_region(&e, &code, r);
+    if (ok)
+        r->slot = cache_slot();
+    if (ok && r->slot) {
+        struct wasm_func f = { &e.b, r->slot };
+        wasm_module(&module, &f, 1);
+        r->wasm_bytes = (uint32_t)module.len;
+        int64_t emitted = host_monotonic_ns();
+        ok = !module.failed && host_jit_install(module.data, module.len);
+        jit_stats.install_ns += host_monotonic_ns() - emitted;
+        jit_stats.emit_ns += emitted - start;
+    }
+    wb_free(&module);
+    if (!ok) {
+        region_free(r);
+        return NULL;
+    }
+    cache_insert(r, c);
+    /* Blocks inside need no region of their own so soon. */
+    for (unsigned k = 0; k < code.block_count; k++) {
+        uint64_t la = (code.la + (uint64_t)(int64_t)code.blocks[k].off) & c->la_mask;
+        uintptr_t host = jit_code_host(c, la);
+        if (k && host)
+            block_set_heat(c, host, block_heat);
+    }
+    return r;
+}
+
+/* The region at c->rip, made if it doesn't exist. NULL: interpret (it won't be asked for soon). */
+static struct region *region_at(struct cpu *c, bool make)
+{
+    uint64_t la = (c->seg_base[SEG_CS] + c->rip) & c->la_mask;
+    if (c->rip > c->cs_limit)
+        return NULL;
+    uintptr_t host = jit_code_host(c, la);
+    if (!host)
+        return NULL;
+    struct region *r = cache_find(c, host, la);
+    if (!r && make) {
+        unsigned drops = cache_page_drops(host & ~(uintptr_t)0xfff);
+        r = translate(c);
+        block_set_heat(c, host, r ? 0 : NEVER);
+        (void)drops;
+    }
+    if (r) {
+        struct jit_jump *j = jit_jump_slot(la);
+        *j = (struct jit_jump){ .la = la, .context = c->jump_context, .slot = r->slot };
+    }
+    return r;
+}
+
+/* ---- leaving ---- */
+
+/* Brings the CPU's state up to date after a region was left at a point. True: go on at c->rip at
+ * once; false: cpu_run() has to look. */
+static bool left(struct cpu *c)
+{
+    int status = jit_shared.status;
+    if (status == LEAVE_CHAIN)
+        return true;
+    const struct jit_point *p = &jit_shared.region->points[jit_shared.point];
+    uint64_t here = (jit_shared.ip + (uint64_t)(int64_t)p->off) & c->la_mask;
+    jit_shared.fault = 0;
+    jit_settle_kind(c, p->kind == FK_DYN ? (int)jit_shared.fk : p->kind);
+    if (p->unused > 0)
+        c->budget += p->unused;
+    switch (status) {
+    case LEAVE_BUDGET: c->rip = here; return false;
+    case LEAVE_INTERP:
+        c->rip = here;
+        jit_release_budget(c);
+        interp_step(c);
+        return false;
+    case EXEC_FAULT:
+        c->rip = here;
+        if (c->exc.vector != EXC_DB)
+            c->dr6_pending = 0;
+        return false;
+    case EXEC_AGAIN: c->rip = here; return false;
+    case EXEC_STOP: c->rip = (here + p->len) & c->la_mask; break;
+    default: break; /* EXEC_JUMP: the handler has set it */
+    }
+    c->budget--;
+    return false;
+}
+
+typedef void region_fn(uint64_t rip);
+
+/* Runs the region in table slot @slot, and those that it goes on to. */
+static void enter(struct cpu *c, uint32_t slot)
+{
+    int32_t before = c->budget;
+    uint64_t base = c->icount;
+    ((region_fn *)(uintptr_t)slot)(c->rip);
+    /* What was run: exact but for a block that was left early. */
+    jit_stats.insns += (uint64_t)((int64_t)before - c->budget) - (base - c->icount);
+    jit_stats.entries++;
+}
+
+void jit_run(struct cpu *c)
+{
+    if (c->tlb[ACCESS_READ] == &c->tlb_never) { /* alignment checks: not in translated code */
+        c->jit = false;
+        interp_run(c);
+        c->jit = true;
+        return;
+    }
+    cache_reap();
+    for (;;) {
+        if (unlikely(c->budget <= 0 || (c->intr && interrupt_wanted(c))))
+            break;
+        uint64_t la = (c->seg_base[SEG_CS] + c->rip) & c->la_mask;
+        struct jit_jump *j = jit_jump_slot(la);
+        uint32_t slot = 0;
+        if (j->la == la && j->context == c->jump_context) {
+            slot = j->slot;
+        } else {
+            struct region *r = region_at(c, c->jit_hot);
+            if (r)
+                slot = r->slot;
+        }
+        c->jit_hot = false;
+        if (slot) {
+            enter(c, slot);
+            bool on = left(c);
+            if (!on)
+                break;
+            continue;
+        }
+        interp_run(c);
+        if (!c->jit_hot)
+            break;
+    }
+    jit_release_budget(c);
+}

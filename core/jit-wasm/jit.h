@@ -1,0 +1,111 @@
+/*
+ * The JIT, as the rest of the CPU sees it: hot guest code becomes WebAssembly functions.
+ *
+ * jit_run() takes interp_run()'s place in cpu_run(): it runs translated regions where there are
+ * some and the interpreter's blocks elsewhere; a block that has run often enough is where a new
+ * region starts. Only the wasm build can run regions; the rest of the code builds and is tested
+ * everywhere.
+ *
+ * Regions are found by the host address of their first byte and the CPU's mode. Before one is
+ * entered from C, its pages are checked against the current mapping; the jump cache remembers that
+ * for as long as the mapping can't have changed (cpu.jump_context), and translated code looks only
+ * there.
+ *
+ * State is global: there is one machine in an instance of the module, and translated code has the
+ * addresses in it.
+ */
+#ifndef SLIPWAY_JIT_H
+#define SLIPWAY_JIT_H
+
+#include "cpu/cpu.h"
+#include "cpu/decode.h"
+
+/* Where a region can be left, and what C has to know to go on. */
+struct jit_point {
+    int32_t off;    /* of the instruction, from the entry */
+    uint8_t len;    /* of it */
+    uint8_t kind;   /* enum flag_kind */
+    int16_t unused; /* instructions of the block that were paid for and not run, this one included;
+                       -1: nothing was paid yet */
+};
+
+/* Why a region returned to C: enum exec, or these. */
+enum {
+    LEAVE_CHAIN = 16, /* c->rip is where to go on */
+    LEAVE_BUDGET,     /* the slice is over, at the point's instruction */
+    LEAVE_INTERP,     /* the point's instruction is for the interpreter */
+};
+
+/* Shared with translated code. */
+struct jit_shared {
+    uint64_t ip;        /* RIP of the entry of the region that was left */
+    uint64_t raw64[3];  /* enum flag_kind's operands */
+    uint32_t raw32[3];
+    uint32_t fk;
+    struct region *region; /* running */
+    int32_t point, status;
+    uint32_t fault;       /* a slow path failed: point and status are set */
+    _Alignas(16) uint8_t scratch[16]; /* 128-bit values of slow paths */
+};
+extern struct jit_shared jit_shared;
+
+#define JIT_JUMPS 4096u
+struct jit_jump {
+    uint64_t la;
+    uint32_t context; /* cpu.jump_context */
+    uint32_t slot;    /* table index */
+};
+extern struct jit_jump jit_jumps[JIT_JUMPS];
+
+struct region;
+
+static inline struct jit_jump *jit_jump_slot(uint64_t la)
+{
+    uint32_t k = (uint32_t)la;
+    return &jit_jumps[(k ^ k >> 12) & (JIT_JUMPS - 1)];
+}
+
+struct jit_stats {
+    uint64_t insns;   /* run in regions */
+    uint64_t entries; /* of regions from C */
+    int64_t emit_ns, install_ns;
+};
+extern struct jit_stats jit_stats;
+extern struct cpu *jit_cpu; /* the one that runs translated code */
+
+/* True if this build and engine can run translated code. */
+bool jit_available(void);
+/* -accel jit: from now on blocks count down to @threshold. */
+void jit_enable(struct cpu *c, uint32_t threshold);
+void jit_run(struct cpu *c);
+/* Bytes [host, host + len) of a page with code are written: drops the regions made of them. True if
+ * there were any. Returns the chunks (64 bytes each) of the page that regions still cover in
+ * *chunks. */
+bool jit_note_write(uintptr_t host, size_t len, uint64_t *chunks);
+/* Drops everything. */
+void jit_flush_all(void);
+
+/* ---- slow paths that translated code calls (helpers.c) ---- */
+uint64_t jit_read(uint64_t la, uint32_t point, uint32_t info);
+uint32_t jit_write(uint64_t la, uint64_t value, uint32_t point, uint32_t info);
+uint64_t jit_rmw_read(uint64_t la, uint32_t point, uint32_t info);
+uint64_t jit_read128(uint64_t la, uint32_t point, uint32_t info);  /* to jit_shared.scratch */
+uint64_t jit_write128(uint64_t la, uint32_t point, uint32_t info); /* from there */
+uint64_t jit_seg_check(uint64_t ea, uint32_t point, uint32_t info);
+int jit_call_handler(struct cpu *c, const struct insn *i); /* enum exec */
+void jit_stub(uint64_t rip);
+uint64_t jit_mulhu(uint64_t a, uint64_t b); /* upper halves of products */
+uint64_t jit_mulhs(uint64_t a, uint64_t b);
+void jit_settle_kind(struct cpu *c, int kind);
+void jit_release_budget(struct cpu *c);
+/* Would a write there change code of the running region? */
+bool jit_hits_running(uintptr_t host, size_t len);
+void jit_settle(void); /* jit_shared's raw flags, as fk says, into the CPU's */
+/* info: bytes | segment << 8 | write << 16 */
+#define JIT_INFO(bytes, seg, write) ((uint32_t)(bytes) | (uint32_t)(seg) << 8 | (uint32_t)(write) << 16)
+
+/* ---- what live.c asks ---- */
+bool jit_emits(const struct insn *i); /* without calling its handler */
+bool jit_flags_conditional(const struct insn *i); /* it may leave all flags alone (shift by CL) */
+
+#endif

@@ -1,0 +1,140 @@
+/*
+ * What is needed of the flags where.
+ *
+ * Backwards over each block, then over the edges until nothing changes: an instruction that writes
+ * all flags ends the need of those before it, one that reads them or lets something look at them (a
+ * fault, a handler) begins one. The result decides how much code an instruction's flags are worth:
+ * most are worth none.
+ */
+#include "jit-wasm/region.h"
+
+#include "jit-wasm/jit.h"
+
+enum block_end insn_end(const struct insn *i)
+{
+    const struct opcode *o = insn_opcode(i);
+    if (!(o->flags & OP_END))
+        return BE_FALL;
+    if (o->map == MAP_0F && (o->byte & 0xf0) == 0x80)
+        return BE_COND;
+    if (o->map == MAP_1B) {
+        if ((o->byte & 0xf0) == 0x70)
+            return BE_COND;
+        switch (o->byte) {
+        case 0xe0:
+        case 0xe1:
+        case 0xe2:
+        case 0xe3: return BE_COND;
+        case 0xe8: return BE_CALL;
+        case 0xe9:
+        case 0xeb: return BE_JUMP;
+        case 0xc2:
+        case 0xc3: return BE_RET;
+        case 0xff:
+            if (o->reg == 2)
+                return BE_DYNCALL;
+            if (o->reg == 4)
+                return BE_DYN;
+            break;
+        default: break;
+        }
+    }
+    return BE_STOP;
+}
+
+static bool is_incdec(const struct opcode *o)
+{
+    return o->fl_read == FLB_C && o->fl_write == (FLB_ALL & ~FLB_C) && o->map == MAP_1B &&
+           ((o->byte & 0xf0) == 0x40 || o->byte == 0xfe || o->byte == 0xff);
+}
+
+/* Can nothing look at the flags while it runs? Register forms of what is emitted without a call. */
+static bool is_quiet(const struct insn *i, const struct opcode *o)
+{
+    if ((i->flags & INSN_MEM) && !(o->map == MAP_1B && o->byte == 0x8d) &&
+        !(o->map == MAP_0F && o->byte >= 0x18 && o->byte <= 0x1f))
+        return false;
+    if (o->flags & OP_END)
+        return insn_end(i) == BE_COND || insn_end(i) == BE_JUMP;
+    return jit_emits(i);
+}
+
+/* The need before @n, given the need @after it; sets n->want. */
+static enum flag_need before(struct rinsn *n, enum flag_need after)
+{
+    const struct opcode *o = insn_opcode(&n->i);
+    enum flag_need need = after;
+    if (o->fl_write | o->fl_undef) {
+        n->want = (uint8_t)after;
+        if (is_incdec(o))
+            need = after > FN_NONE ? FN_CARRY : FN_NONE;
+        else if ((o->fl_write | o->fl_undef) == FLB_ALL && !jit_flags_conditional(&n->i))
+            need = o->fl_read == FLB_C ? FN_CARRY : o->fl_read ? FN_READ : FN_NONE;
+        else
+            need = after > FN_NONE || (o->fl_read & ~(o->fl_write | o->fl_undef)) ? FN_READ
+                                                                                  : FN_NONE;
+    } else if (o->fl_read) {
+        need = FN_READ;
+    }
+    if (need < FN_OBSERVE && !is_quiet(&n->i, o))
+        need = FN_OBSERVE;
+    return need;
+}
+
+static enum flag_need edge_need(const struct region_code *r, int succ)
+{
+    if (succ == OUTSIDE)
+        return FN_READ;
+    const struct rblock *b = &r->blocks[succ];
+    return b->loop_check && b->need_in < FN_OBSERVE ? FN_OBSERVE : (enum flag_need)b->need_in;
+}
+
+static enum flag_need max_need(enum flag_need a, enum flag_need b)
+{
+    return a > b ? a : b;
+}
+
+static enum flag_need need_out(const struct region_code *r, const struct rblock *b)
+{
+    enum flag_need need = FN_NONE;
+    switch ((enum block_end)b->end) {
+    case BE_FALL:
+    case BE_JUMP:
+    case BE_CALL: return edge_need(r, b->succ[0]);
+    case BE_COND: return max_need(edge_need(r, b->succ[0]), edge_need(r, b->succ[1]));
+    case BE_RET:
+        for (unsigned k = 0; k < b->ret_count; k++)
+            need = max_need(need, edge_need(r, b->ret_to[k]));
+        return max_need(need, FN_READ);
+    default: return FN_READ;
+    }
+}
+
+void region_live(struct region_code *r)
+{
+    for (unsigned k = 0; k < r->block_count; k++)
+        r->blocks[k].preds = 0;
+    r->blocks[0].preds = 1;
+    for (unsigned k = 0; k < r->block_count; k++) {
+        struct rblock *b = &r->blocks[k];
+        b->need_in = FN_NONE;
+        for (unsigned s = 0; s < 2u + b->ret_count; s++) {
+            int to = s < 2 ? b->succ[s] : b->ret_to[s - 2];
+            if (to >= 0)
+                r->blocks[to].preds++;
+        }
+    }
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (int k = (int)r->block_count - 1; k >= 0; k--) {
+            struct rblock *b = &r->blocks[k];
+            enum flag_need need = need_out(r, b);
+            for (int n = b->first + b->count - 1; n >= b->first; n--)
+                need = before(&r->insns[n], need);
+            if (need != b->need_in) {
+                b->need_in = (uint8_t)need;
+                changed = true;
+            }
+        }
+    }
+}

@@ -1,0 +1,370 @@
+/*
+ * Discovery of a region: which code belongs together.
+ *
+ * First a work list of block starts is decoded instruction by instruction into a table by offset;
+ * then the instructions are sorted and cut into blocks at every start; then edges are drawn, those
+ * of `ret` by walking each callee's body (a call counts as a step to its return place) and
+ * collecting the returns found there. Blocks that no edge reaches in the end are left out.
+ */
+#include "jit-wasm/region.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu/block.h"
+#include "jit-wasm/jit.h"
+
+#define TABLE_SIZE 4096 /* power of two, well above REGION_MAX_INSNS */
+#define QUEUE_SIZE 1024
+#define FETCH_MAX  15
+
+struct discovery {
+    struct region_code *r;
+    struct cpu *c;
+    int16_t by_off[TABLE_SIZE]; /* hash of offsets: index into insns + 1 */
+    int32_t queue[QUEUE_SIZE];
+    unsigned head, tail, leaders;
+};
+
+static struct discovery work; /* one region at a time */
+
+static unsigned slot_of(const struct discovery *d, int32_t off)
+{
+    unsigned k = ((uint32_t)off * 2654435761u) >> 20;
+    while (d->by_off[k] && d->r->insns[d->by_off[k] - 1].off != off)
+        k = (k + 1) & (TABLE_SIZE - 1);
+    return k;
+}
+
+static struct rinsn *insn_at(const struct discovery *d, int32_t off)
+{
+    unsigned k = slot_of(d, off);
+    return d->by_off[k] ? &d->r->insns[d->by_off[k] - 1] : NULL;
+}
+
+static uint64_t linear(const struct discovery *d, int32_t off)
+{
+    return (d->r->la + (uint64_t)(int64_t)off) & d->c->la_mask;
+}
+
+/* The page at @off, added to the region's if there is room. NULL: not to be had. */
+static const struct rpage *page_of(struct discovery *d, int32_t off)
+{
+    struct region_code *r = d->r;
+    uint64_t la = linear(d, off);
+    int32_t delta = (int32_t)((int64_t)((la & PAGE_MASK) - (r->la & PAGE_MASK)) >> 12);
+    for (unsigned k = 0; k < r->page_count; k++)
+        if (r->pages[k].delta == delta)
+            return &r->pages[k];
+    if (r->page_count == REGION_MAX_PAGES)
+        return NULL;
+    uintptr_t host = jit_code_host(d->c, la);
+    if (!host)
+        return NULL;
+    r->pages[r->page_count] = (struct rpage){ .delta = delta, .host = host & ~(uintptr_t)0xfff };
+    return &r->pages[r->page_count++];
+}
+
+/* Decodes the instruction at @off; false: it can't be part of the region. */
+static bool decode_at(struct discovery *d, int32_t off, struct insn *i)
+{
+    uint8_t bytes[FETCH_MAX];
+    const struct rpage *p = page_of(d, off);
+    if (!p)
+        return false;
+    unsigned at = linear(d, off) & 0xfff, first = 4096 - at;
+    unsigned have = first < FETCH_MAX ? first : FETCH_MAX;
+    unsigned mode = d->r->mode & MODE_CODE_MASK;
+    bool prot = (d->r->mode & (MODE_PE | MODE_VM)) == MODE_PE;
+    memcpy(bytes, (const void *)(p->host + at), have);
+    if (decode(i, bytes, have, mode, prot, d->c->features, 0) == 0) {
+        p = page_of(d, off + (int32_t)first);
+        if (!p)
+            return false;
+        memcpy(bytes + have, (const void *)p->host, FETCH_MAX - have);
+        if (decode(i, bytes, FETCH_MAX, mode, prot, d->c->features, 0) == 0)
+            return false;
+    }
+    uint64_t rip = d->r->rip + (uint64_t)(int64_t)off;
+    return i->fn != op_ud && i->fn != op_gp_length &&
+           (rip & d->c->la_mask) + i->len - 1 <= d->c->cs_limit;
+}
+
+/* Has the code there run before? */
+static bool seen(struct discovery *d, int32_t off)
+{
+    if (off > REGION_SPAN || off < -REGION_SPAN)
+        return false;
+    uintptr_t host = jit_code_host(d->c, linear(d, off));
+    return host && block_was_run(d->c, host);
+}
+
+static void enqueue(struct discovery *d, int32_t off, bool must_be_seen)
+{
+    struct rinsn *known = insn_at(d, off);
+    if (d->leaders >= REGION_MAX_BLOCKS - 2)
+        return;
+    if (known) {
+        d->leaders += !known->leader;
+        known->leader = true;
+        return;
+    }
+    if (d->tail < QUEUE_SIZE && (!must_be_seen || seen(d, off))) {
+        d->queue[d->tail++] = off;
+        d->leaders++;
+    }
+}
+
+static int32_t branch_off(const struct discovery *d, const struct rinsn *n)
+{
+    uint64_t t = d->r->rip + (uint64_t)(int64_t)(n->off + n->i.len + n->i.imm);
+    t &= d->c->la_mask;
+    if (n->i.osz == 1)
+        t &= 0xffff;
+    if (d->c->la_mask == ~0ull)
+        return (int32_t)(int64_t)(t - d->r->rip);
+    return (int32_t)((uint32_t)t - (uint32_t)d->r->rip);
+}
+
+static void decode_from(struct discovery *d, int32_t off)
+{
+    struct region_code *r = d->r;
+    bool leader = true;
+    while (r->insn_count < REGION_MAX_INSNS) {
+        unsigned k = slot_of(d, off);
+        if (d->by_off[k]) { /* runs into known code */
+            r->insns[d->by_off[k] - 1].leader = true;
+            return;
+        }
+        struct rinsn *n = &r->insns[r->insn_count];
+        if (!decode_at(d, off, &n->i))
+            return;
+        n->off = off;
+        n->leader = leader;
+        leader = false;
+        d->by_off[k] = (int16_t)++r->insn_count;
+        off += n->i.len;
+        switch (insn_end(&n->i)) {
+        case BE_FALL: break;
+        case BE_JUMP:
+            if (branch_off(d, n) == n->off)
+                return;
+            enqueue(d, branch_off(d, n), true);
+            return;
+        case BE_COND:
+            enqueue(d, off, true);
+            enqueue(d, branch_off(d, n), true);
+            return;
+        case BE_CALL:
+            enqueue(d, branch_off(d, n), true);
+            enqueue(d, off, true);
+            return;
+        default: return;
+        }
+    }
+}
+
+/* ---- blocks ---- */
+
+static int by_offset(const void *a, const void *b)
+{
+    int32_t x = ((const struct rinsn *)a)->off, y = ((const struct rinsn *)b)->off;
+    return (x > y) - (x < y);
+}
+
+static void rehash(struct discovery *d)
+{
+    memset(d->by_off, 0, sizeof d->by_off);
+    for (unsigned k = 0; k < d->r->insn_count; k++)
+        d->by_off[slot_of(d, d->r->insns[k].off)] = (int16_t)(k + 1);
+}
+
+/* One block from instruction @first on. Instructions of one run are neighbours in the sorted table
+ * unless others overlap them; such a run is cut there. */
+static void make_block(struct discovery *d, unsigned first)
+{
+    struct region_code *r = d->r;
+    struct rblock *b = &r->blocks[r->block_count++];
+    unsigned k = first;
+    *b = (struct rblock){ .off = r->insns[first].off, .first = (uint16_t)first };
+    for (;;) {
+        const struct rinsn *n = &r->insns[k];
+        int32_t next = n->off + n->i.len;
+        b->count++;
+        b->end_off = next;
+        b->end = (uint8_t)insn_end(&n->i);
+        if (b->end != BE_FALL)
+            break;
+        if (k + 1 == r->insn_count || r->insns[k + 1].off != next || r->insns[k + 1].leader)
+            break;
+        k++;
+    }
+}
+
+static int block_at(const struct region_code *r, int32_t off)
+{
+    unsigned lo = 0, hi = r->block_count; /* blocks are in order of their offsets */
+    while (lo < hi) {
+        unsigned mid = (lo + hi) / 2;
+        if (r->blocks[mid].off < off)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < r->block_count && r->blocks[lo].off == off ? (int)lo : OUTSIDE;
+}
+
+static void set_succ(struct region_code *r, struct rblock *b, int n, int32_t off)
+{
+    b->succ_off[n] = off;
+    b->succ[n] = (int16_t)block_at(r, off);
+}
+
+static void draw_edges(struct discovery *d)
+{
+    struct region_code *r = d->r;
+    for (unsigned k = 0; k < r->block_count; k++) {
+        struct rblock *b = &r->blocks[k];
+        const struct rinsn *last = &r->insns[b->first + b->count - 1];
+        b->succ[0] = b->succ[1] = OUTSIDE;
+        b->succ_off[0] = b->succ_off[1] = b->end_off;
+        switch ((enum block_end)b->end) {
+        case BE_FALL: set_succ(r, b, 0, b->end_off); break;
+        case BE_JUMP: set_succ(r, b, 0, branch_off(d, last)); break;
+        case BE_COND:
+            set_succ(r, b, 0, branch_off(d, last));
+            set_succ(r, b, 1, b->end_off);
+            break;
+        case BE_CALL: set_succ(r, b, 0, branch_off(d, last)); break;
+        default: break;
+        }
+    }
+}
+
+static void add_return(struct rblock *ret, int to)
+{
+    for (unsigned k = 0; k < ret->ret_count; k++)
+        if (ret->ret_to[k] == to)
+            return;
+    if (ret->ret_count < REGION_MAX_RETURNS)
+        ret->ret_to[ret->ret_count++] = (int16_t)to;
+}
+
+/* All returns of the function at block @callee may go to block @to. */
+static void link_returns(struct region_code *r, int callee, int to)
+{
+    bool visited[REGION_MAX_BLOCKS] = { false };
+    int16_t stack[REGION_MAX_BLOCKS];
+    unsigned n = 0;
+    stack[n++] = (int16_t)callee;
+    visited[callee] = true;
+    while (n) {
+        struct rblock *b = &r->blocks[stack[--n]];
+        int next[2] = { b->succ[0], b->succ[1] };
+        if (b->end == BE_RET)
+            add_return(b, to);
+        if (b->end == BE_CALL || b->end == BE_DYNCALL)
+            next[0] = block_at(r, b->end_off);
+        for (int k = 0; k < 2; k++)
+            if (next[k] >= 0 && !visited[next[k]]) {
+                visited[next[k]] = true;
+                stack[n++] = (int16_t)next[k];
+            }
+    }
+}
+
+static void mark_reached(struct region_code *r, int entry)
+{
+    int16_t stack[REGION_MAX_BLOCKS];
+    unsigned n = 0;
+    stack[n++] = (int16_t)entry;
+    r->blocks[entry].reached = true;
+    while (n) {
+        struct rblock *b = &r->blocks[stack[--n]];
+        for (unsigned k = 0; k < 2 + b->ret_count; k++) {
+            int s = k < 2 ? b->succ[k] : b->ret_to[k - 2];
+            if (s >= 0 && !r->blocks[s].reached) {
+                r->blocks[s].reached = true;
+                stack[n++] = (int16_t)s;
+            }
+        }
+    }
+}
+
+/* Puts the entry's block first and drops what isn't reached. */
+static void compact(struct region_code *r, int entry)
+{
+    static struct rblock kept[REGION_MAX_BLOCKS];
+    int16_t renumber[REGION_MAX_BLOCKS];
+    unsigned n = 0;
+    memset(renumber, 0xff, sizeof renumber); /* OUTSIDE */
+    renumber[entry] = (int16_t)n;
+    kept[n++] = r->blocks[entry];
+    for (unsigned k = 0; k < r->block_count; k++)
+        if (r->blocks[k].reached && (int)k != entry) {
+            renumber[k] = (int16_t)n;
+            kept[n++] = r->blocks[k];
+        }
+    for (unsigned k = 0; k < n; k++) {
+        struct rblock *b = &kept[k];
+        for (int s = 0; s < 2; s++)
+            if (b->succ[s] >= 0)
+                b->succ[s] = renumber[b->succ[s]];
+        for (unsigned s = 0; s < b->ret_count; s++)
+            b->ret_to[s] = renumber[b->ret_to[s]];
+    }
+    memcpy(r->blocks, kept, n * sizeof kept[0]);
+    r->block_count = n;
+}
+
+bool region_discover(struct region_code *r, struct cpu *c)
+{
+    struct discovery *d = &work;
+    d->r = r;
+    d->c = c;
+    d->head = d->tail = d->leaders = 0;
+    memset(d->by_off, 0, sizeof d->by_off);
+    r->cpu = c;
+    r->rip = c->rip;
+    r->la = (c->seg_base[SEG_CS] + c->rip) & c->la_mask;
+    r->mode = c->mode;
+    r->flat = cpu_flat(c);
+    r->page_count = r->insn_count = r->block_count = 0;
+
+    enqueue(d, 0, false);
+    while (d->head < d->tail && r->insn_count < REGION_MAX_INSNS) {
+        int32_t off = d->queue[d->head++];
+        struct rinsn *known = insn_at(d, off);
+        if (known)
+            known->leader = true;
+        else
+            decode_from(d, off);
+    }
+    if (!insn_at(d, 0))
+        return false;
+    qsort(r->insns, r->insn_count, sizeof r->insns[0], by_offset);
+    rehash(d);
+    for (unsigned k = 0; k < r->insn_count; k++) {
+        bool starts = k == 0 || r->insns[k].leader ||
+                      r->insns[k - 1].off + r->insns[k - 1].i.len != r->insns[k].off ||
+                      insn_end(&r->insns[k - 1].i) != BE_FALL;
+        if (!starts)
+            continue;
+        if (r->block_count == REGION_MAX_BLOCKS)
+            break;
+        make_block(d, k);
+    }
+    int entry = block_at(r, 0);
+    if (entry < 0)
+        return false;
+    draw_edges(d);
+    for (unsigned k = 0; k < r->block_count; k++) {
+        const struct rblock *b = &r->blocks[k];
+        int back = block_at(r, b->end_off);
+        if (b->end == BE_CALL && b->succ[0] >= 0 && back >= 0)
+            link_returns(r, b->succ[0], back);
+    }
+    mark_reached(r, entry);
+    compact(r, entry);
+    return true;
+}

@@ -1,0 +1,99 @@
+/*
+ * A region: the guest code that becomes one WebAssembly function, as instructions, basic blocks and
+ * edges. region.c discovers it; live.c adds what is live; flow.c orders it; emit*.c turn it into
+ * code.
+ *
+ * All addresses are offsets from the entry's RIP, so that the code of a region works wherever it is
+ * mapped. The region grows from its entry along direct jumps, both ways of conditional branches and
+ * direct calls, but only into code that has run before (cold paths are left as exits), up to
+ * REGION_MAX_*. A call goes on at its callee; `ret` gets an edge to each place in the region that a
+ * call of its function returns to.
+ */
+#ifndef SLIPWAY_JIT_REGION_H
+#define SLIPWAY_JIT_REGION_H
+
+#include "cpu/decode.h"
+
+enum {
+    REGION_MAX_INSNS = 800,
+    REGION_MAX_BLOCKS = 192,
+    REGION_MAX_PAGES = 4,
+    REGION_MAX_RETURNS = 6, /* places that one ret compares with */
+    REGION_SPAN = 1 << 20,  /* farthest offset from the entry */
+};
+
+/* What flags are worth at some point, in increasing order of effort. */
+enum flag_need {
+    FN_NONE,    /* overwritten before anything can look at them */
+    FN_OBSERVE, /* only an exit (fault, interrupt) can look at them */
+    FN_CARRY,   /* that, and CF is read */
+    FN_READ,    /* read, or carried out of the region */
+};
+
+struct rinsn {
+    struct insn i; /* off = 0; disp of RIP-relative operands counts from this instruction */
+    int32_t off;
+    uint8_t want; /* enum flag_need of what it leaves in the flags */
+    bool leader;  /* first of a block */
+};
+
+enum block_end {
+    BE_FALL,   /* runs into succ[0] */
+    BE_JUMP,   /* direct jump to succ[0] */
+    BE_COND,   /* taken: succ[0], else succ[1] */
+    BE_CALL,   /* direct call: succ[0] */
+    BE_RET,    /* near return */
+    BE_DYN,    /* indirect jump */
+    BE_DYNCALL /* indirect call */,
+    BE_STOP,   /* handler that may change more than registers; succ[0] is always outside */
+};
+enum { OUTSIDE = -1 };
+
+struct rblock {
+    int32_t off, end_off; /* first byte, after the last */
+    uint16_t first, count;
+    uint8_t end; /* enum block_end */
+    bool reached;
+    bool loop_check; /* a backward edge comes here: look at the budget */
+    int16_t succ[2];
+    int32_t succ_off[2]; /* where an OUTSIDE successor is */
+    uint8_t ret_count;
+    int16_t ret_to[REGION_MAX_RETURNS]; /* BE_RET: blocks that it may return to */
+    uint16_t preds;
+    uint8_t need_in; /* enum flag_need */
+    int16_t entry_flags; /* flag kind on entry; set when its first predecessor is emitted */
+};
+
+struct rpage {
+    int32_t delta;  /* linear page - page of the entry, in pages */
+    uintptr_t host; /* address of the page */
+};
+
+struct region_code {
+    struct cpu *cpu;
+    uint64_t rip, la; /* of the entry, at the time of discovery */
+    uint32_t mode;    /* c->mode then */
+    bool flat;        /* CS, DS, ES, SS have base 0 and nothing to check */
+    unsigned page_count, insn_count, block_count;
+    struct rpage pages[REGION_MAX_PAGES];
+    struct rinsn insns[REGION_MAX_INSNS];
+    struct rblock blocks[REGION_MAX_BLOCKS];
+};
+
+/* Fills @r from the code at c->rip. False: there is nothing to compile (not RAM, an instruction
+ * that only the interpreter runs). */
+bool region_discover(struct region_code *r, struct cpu *c);
+/* Needs of flags, predecessors (live.c). */
+void region_live(struct region_code *r);
+/* Text of the region, for -d jit and tests: to @out line by line. */
+void region_dump(const struct region_code *r, void (*line)(void *opaque, const char *text),
+                 void *opaque);
+
+/* What an instruction does to control flow and flags (live.c). */
+enum block_end insn_end(const struct insn *i);
+bool insn_ends_block(const struct insn *i);
+/* Host address of the code byte at linear address @la if it could be fetched now without a fault
+ * and is RAM or ROM; 0 otherwise. No side effects. (jit.c) */
+uintptr_t jit_code_host(struct cpu *c, uint64_t la);
+
+#endif

@@ -1,0 +1,161 @@
+/* The encoder of wasm.h. */
+#include "jit-wasm/wasm.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void wb_free(struct wbuf *b)
+{
+    free(b->data);
+    *b = (struct wbuf){ 0 };
+}
+
+void wb_reset(struct wbuf *b)
+{
+    b->len = 0;
+    b->failed = false;
+}
+
+static bool reserve(struct wbuf *b, size_t more)
+{
+    if (b->len + more <= b->cap)
+        return true;
+    size_t cap = b->cap ? b->cap : 1024;
+    while (cap < b->len + more)
+        cap *= 2;
+    uint8_t *p = realloc(b->data, cap);
+    if (!p) {
+        b->failed = true;
+        return false;
+    }
+    b->data = p;
+    b->cap = cap;
+    return true;
+}
+
+void wb_bytes(struct wbuf *b, const void *p, size_t len)
+{
+    if (!len || !reserve(b, len))
+        return;
+    memcpy(b->data + b->len, p, len);
+    b->len += len;
+}
+
+void wb_u8(struct wbuf *b, uint8_t v)
+{
+    if (reserve(b, 1))
+        b->data[b->len++] = v;
+}
+
+void wb_u32(struct wbuf *b, uint32_t v)
+{
+    while (v >= 0x80) {
+        wb_u8(b, (uint8_t)(v | 0x80));
+        v >>= 7;
+    }
+    wb_u8(b, (uint8_t)v);
+}
+
+void wb_s64(struct wbuf *b, int64_t v)
+{
+    for (;;) {
+        uint8_t byte = v & 0x7f;
+        v >>= 7;
+        if ((v == 0 && !(byte & 0x40)) || (v == -1 && (byte & 0x40))) {
+            wb_u8(b, byte);
+            return;
+        }
+        wb_u8(b, byte | 0x80);
+    }
+}
+
+static void name(struct wbuf *b, const char *s)
+{
+    wb_u32(b, (uint32_t)strlen(s));
+    wb_bytes(b, s, strlen(s));
+}
+
+static void section(struct wbuf *out, uint8_t id, struct wbuf *body)
+{
+    wb_u8(out, id);
+    wb_u32(out, (uint32_t)body->len);
+    wb_bytes(out, body->data, body->len);
+    out->failed |= body->failed;
+    wb_reset(body);
+}
+
+static void add_types(struct wbuf *b)
+{
+    static const struct {
+        uint8_t params[4], result;
+    } sigs[SIG_COUNT] = {
+        [SIG_REGION] = { { W_I64 }, 0 },
+        [SIG_READ] = { { W_I64, W_I32, W_I32 }, W_I64 },
+        [SIG_WRITE] = { { W_I64, W_I64, W_I32, W_I32 }, W_I32 },
+        [SIG_HANDLER] = { { W_I32, W_I32 }, W_I32 },
+        [SIG_CHECK] = { { W_I64, W_I32, W_I32 }, W_I64 },
+        [SIG_VOID] = { { 0 }, 0 },
+        [SIG_I64_I64] = { { W_I64, W_I64 }, W_I64 },
+    };
+    wb_u32(b, SIG_COUNT);
+    for (unsigned k = 0; k < SIG_COUNT; k++) {
+        unsigned n = 0;
+        while (n < 4 && sigs[k].params[n])
+            n++;
+        wb_u8(b, 0x60);
+        wb_u32(b, n);
+        wb_bytes(b, sigs[k].params, n);
+        wb_u32(b, sigs[k].result != 0);
+        if (sigs[k].result)
+            wb_u8(b, sigs[k].result);
+    }
+}
+
+void wasm_module(struct wbuf *out, const struct wasm_func *funcs, unsigned count)
+{
+    static const uint8_t header[] = { 0, 'a', 's', 'm', 1, 0, 0, 0 };
+    struct wbuf b = { 0 };
+    wb_bytes(out, header, sizeof header);
+
+    add_types(&b);
+    section(out, 1, &b);
+
+    wb_u32(&b, 2);
+    name(&b, "e");
+    name(&b, "m");
+    wb_u8(&b, 2); /* memory, no maximum */
+    wb_u8(&b, 0);
+    wb_u32(&b, 1);
+    name(&b, "e");
+    name(&b, "t");
+    wb_u8(&b, 1); /* table of funcref, no maximum */
+    wb_u8(&b, 0x70);
+    wb_u8(&b, 0);
+    wb_u32(&b, 1);
+    section(out, 2, &b);
+
+    wb_u32(&b, count);
+    for (unsigned k = 0; k < count; k++)
+        wb_u32(&b, SIG_REGION);
+    section(out, 3, &b);
+
+    wb_u32(&b, count);
+    for (unsigned k = 0; k < count; k++) {
+        wb_u8(&b, 0); /* active, table 0 */
+        wb_u8(&b, W_I32_CONST);
+        wb_s64(&b, funcs[k].slot);
+        wb_u8(&b, W_END);
+        wb_u32(&b, 1);
+        wb_u32(&b, k);
+    }
+    section(out, 9, &b);
+
+    wb_u32(&b, count);
+    for (unsigned k = 0; k < count; k++) {
+        wb_u32(&b, (uint32_t)funcs[k].code->len);
+        wb_bytes(&b, funcs[k].code->data, funcs[k].code->len);
+        out->failed |= funcs[k].code->failed;
+    }
+    section(out, 10, &b);
+    wb_free(&b);
+}
