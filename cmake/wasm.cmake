@@ -13,6 +13,7 @@ else()
 endif()
 
 set(node_library ${CMAKE_SOURCE_DIR}/core/host/node.js)
+set(jit_library ${CMAKE_SOURCE_DIR}/core/host/jit.js)
 set(node_pre ${CMAKE_SOURCE_DIR}/web/node/pre.js)
 set(node_host ${CMAKE_SOURCE_DIR}/web/node/host.js)
 set(node_dgram ${CMAKE_SOURCE_DIR}/web/node/dgram.js)
@@ -22,12 +23,13 @@ set(node_post ${CMAKE_SOURCE_DIR}/web/node/post.js)
 
 function(slipway_node_program target)
   set_target_properties(${target} PROPERTIES SUFFIX .mjs
-    LINK_DEPENDS "${node_library};${node_pre};${node_host};${node_dgram};${node_sockets};${node_sockets_library};${node_post}")
+    LINK_DEPENDS "${node_library};${jit_library};${node_pre};${node_host};${node_dgram};${node_sockets};${node_sockets_library};${node_post}")
   target_link_options(${target} PRIVATE
     -sMODULARIZE=1 -sEXPORT_ES6=1 -sUSE_ES6_IMPORT_META=1 -sEXPORT_NAME=createSlipway -sENVIRONMENT=node
     -sALLOW_MEMORY_GROWTH=1 -sINITIAL_MEMORY=32MB -sMAXIMUM_MEMORY=4GB ${stack_size_option}
     -sWASM_BIGINT=1 -sEXIT_RUNTIME=1 -sNODERAWFS=1 -lnodefs.js -lnoderawfs.js
     -sNODEJS_CATCH_EXIT=0 -sNODEJS_CATCH_REJECTION=0 --profiling-funcs
+    -sALLOW_TABLE_GROWTH=1 "SHELL:--js-library ${jit_library}"
     "SHELL:--js-library ${node_library}" "SHELL:--js-library ${node_sockets_library}"
     "SHELL:--extern-pre-js ${node_pre}" "SHELL:--extern-pre-js ${node_sockets}"
     "SHELL:--extern-pre-js ${node_host}" "SHELL:--extern-pre-js ${node_dgram}" "SHELL:--extern-post-js ${node_post}")

@@ -19,6 +19,7 @@ enum log_category {
     LOG_GUEST_ERRORS = 1 << 4, /* guest_errors: what a guest does wrong */
     LOG_CPU_RESET = 1 << 5,    /* cpu_reset: resets, triple faults and INIT, with the registers */
     LOG_EXEC = 1 << 6,         /* exec: every block that runs (large) */
+    LOG_LOCKSTEP = 1 << 7,     /* lockstep: translated code is checked against the interpreter */
 };
 
 extern uint32_t log_mask_bits;

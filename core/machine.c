@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jit-wasm/jit.h"
 #include "block/block.h"
 #include "char/char.h"
 #include "host/host.h"
@@ -93,6 +94,8 @@ struct machine *machine_new(struct machine_options *opt, struct error *err)
     if (!m->cpus[0])
         goto fail;
     m->cpu_count = 1;
+    if (!strcmp(opt->accel, "jit"))
+        jit_enable(m->cpus[0], opt->jit_threshold);
     m->clock.icount_shift = opt->icount_shift;
     m->clock.icount = &m->cpus[0]->icount;
     m->clock.icount_budget = &m->cpus[0]->budget;

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jit-wasm/jit.h"
 #include "net/net.h"
 
 struct option_def {
@@ -55,12 +56,14 @@ static const struct option_def table[] = {
          "print the reference page of the options (Markdown) and exit"),
     CALL("version", NULL, show_version, "print the version and exit"),
     CALL("machine", "[type=]pc[,prop=value...]", option_machine,
-         "the machine: 'pc' (i440FX and PIIX3)\naccel=interp: how guest code runs\n"
+         "the machine: 'pc' (i440FX and PIIX3)\naccel=jit|interp: how guest code runs\n"
          "hpet=on|off, acpi=on|off, graphics=on|off"),
     CALL("M", "pc", option_machine, NULL),
     CALL("cpu", "NAME[,+f][,-f]", option_cpu,
          "the CPU model, with features added and removed; '-cpu help' lists both"),
-    CALL("accel", "NAME", option_accel, "how guest code runs: interp"),
+    CALL("accel", "NAME[,threshold=N]", option_accel,
+         "how guest code runs: jit (translated to WebAssembly after N runs of a block; wasm builds,\n"
+         "default there) or interp"),
     CALL("smp", "[cpus=]n", option_smp, "number of CPUs: 1"),
     CALL("m", "[size=]n[K|M|G]", option_memory,
          "size of guest memory, in megabytes without a unit (default 128)"),
@@ -294,7 +297,8 @@ void options_init(struct machine_options *o)
     option_set_string(&o->bios, "bios-256k.bin");
     option_set_string(&o->rtc_base, "utc");
     option_set_string(&o->rtc_clock, "host");
-    option_set_string(&o->accel, "interp");
+    option_set_string(&o->accel, jit_available() ? "jit" : "interp");
+    o->jit_threshold = JIT_THRESHOLD;
 }
 
 bool options_parse(struct machine_options *o, int argc, char **argv, bool *exit_now,

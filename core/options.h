@@ -66,7 +66,8 @@ struct machine_options {
     char *rtc_clock; /* host, rt, vm */
     bool no_reboot, no_shutdown, start_paused /* -S */, no_acpi, no_hpet;
     int icount_shift; /* -1: off */
-    char *accel;      /* interp; jit later */
+    char *accel;      /* interp, or jit where it is available */
+    uint32_t jit_threshold; /* runs of a block after which it is translated */
     char *name;       /* -name: window title, query-name; may be NULL */
     char *uuid;       /* canonical text, or NULL */
     bool nodefaults;  /* no default serial port, monitor, VGA, floppy and CD drives */

@@ -12,6 +12,7 @@
 
 #include "cpu/cpuid.h"
 #include "hw/device.h"
+#include "jit-wasm/jit.h"
 #include "log.h"
 #include "net/net.h"
 
@@ -130,26 +131,37 @@ bool option_smp(struct option_parser *p, const char *opt, const char *arg, struc
 static bool set_accel(struct option_parser *p, const char *opt, const char *name, struct error *err)
 {
     /* "tcg" is what scripts written for QEMU say when they mean emulation. */
-    if (strcmp(name, "interp") && strcmp(name, "tcg"))
-        return error_set(err, "%s: accelerator '%s' is not available (use interp)", opt, name);
-    option_set_string(&p->o->accel, "interp");
+    bool tcg = !strcmp(name, "tcg"), jit = !strcmp(name, "jit");
+    if (jit && !jit_available())
+        return error_set(err, "%s: accelerator 'jit' is not available in this build (use interp)",
+                         opt);
+    if (!jit && !tcg && strcmp(name, "interp"))
+        return error_set(err, "%s: accelerator '%s' is not available (use %sinterp)", opt, name,
+                         jit_available() ? "jit or " : "");
+    option_set_string(&p->o->accel, jit || (tcg && jit_available()) ? "jit" : "interp");
     return true;
 }
 
 bool option_accel(struct option_parser *p, const char *opt, const char *arg, struct error *err)
 {
     if (!strcmp(arg, "help")) {
-        printf("Accelerators supported in this build:\ninterp\n");
+        printf("Accelerators supported in this build:\n%sinterp\n", jit_available() ? "jit\n" : "");
         p->exit_now = true;
         return true;
     }
-    static const char *const keys[] = { "accel", "thread", NULL };
+    static const char *const keys[] = { "accel", "thread", "threshold", NULL };
     struct keyval *list;
     char *first;
     if (!keyval_parse(arg, &first, &list, opt, err))
         return false;
     const char *name = first ? first : keyval_get(list, "accel");
+    const char *threshold = keyval_get(list, "threshold");
+    uint64_t n = 0;
     bool ok = !bad_key(opt, list, keys, err) && set_accel(p, opt, name ? name : "", err);
+    if (ok && threshold && (!parse_u64(threshold, &n) || n == 0 || n > 1000000))
+        ok = error_set(err, "%s: threshold=%s is not a number from 1 to 1000000", opt, threshold);
+    if (ok && threshold)
+        p->o->jit_threshold = (uint32_t)n;
     free(first);
     keyval_free(list);
     return ok;

@@ -14,6 +14,7 @@
 
 #include "cpu/mem.h"
 #include "cpu/ops_hot.h"
+#include "jit-wasm/cache.h"
 #include "log.h"
 #include "machine.h"
 
@@ -37,6 +38,7 @@ static uint32_t flush_count;
 static struct block_cache *caches; /* of all CPUs */
 
 struct block_stats block_stats;
+int32_t block_heat = INT32_MAX;
 
 static unsigned hash_of(uintptr_t code)
 {
@@ -67,6 +69,7 @@ void block_flush_all(void)
     memset(hash, 0, sizeof hash);
     memset(page_hash, 0, sizeof page_hash);
     flush_count++;
+    jit_flush_all();
     block_stats.flushes++;
     for (struct block_cache *k = caches; k; k = k->next)
         memset(k->jumps, 0, sizeof k->jumps);
@@ -156,6 +159,7 @@ static bool note_page_write(uintptr_t host, unsigned len)
             at = &b->page_next;
         }
     }
+    any |= jit_note_write(host, len, &p->chunks);
     return any;
 }
 
@@ -220,7 +224,32 @@ static bool decode_run(struct cpu *c, struct block *b, const uint8_t *bytes, uns
     b->bytes = (uint8_t)off;
     b->mode = (uint8_t)mode;
     b->prot = prot;
+    b->heat = block_heat;
     return count > 0;
+}
+
+static struct code_page *page_make(uintptr_t page)
+{
+    struct code_page *p = page_find(page);
+    if (p)
+        return p;
+    p = pool_take(sizeof *p);
+    struct code_page **bucket = page_bucket(page);
+    *p = (struct code_page){ .page = page, .next = *bucket };
+    *bucket = p;
+    return p;
+}
+
+static void mark_code(struct cpu *c, struct code_page *p, uintptr_t code, unsigned len)
+{
+    if (!p->chunks)
+        tlb_watch_host_page(c, p->page);
+    p->chunks |= chunk_mask(code & 0xfff, len);
+}
+
+void block_cover(struct cpu *c, uintptr_t host, uint32_t len)
+{
+    mark_code(c, page_make(host & ~(uintptr_t)0xfff), host, len);
 }
 
 static struct block *make_cached(struct cpu *c, const uint8_t *bytes, unsigned avail)
@@ -228,12 +257,7 @@ static struct block *make_cached(struct cpu *c, const uint8_t *bytes, unsigned a
     uintptr_t code = (uintptr_t)bytes;
     /* Worst case first, then give back what wasn't needed. */
     size_t most = sizeof(struct block) + (BLOCK_MAX + 1) * sizeof(struct insn);
-    if (!page_find(code & ~(uintptr_t)0xfff)) {
-        struct code_page *p = pool_take(sizeof *p);
-        struct code_page **bucket = page_bucket(code);
-        *p = (struct code_page){ .page = code & ~(uintptr_t)0xfff, .next = *bucket };
-        *bucket = p;
-    }
+    page_make(code & ~(uintptr_t)0xfff);
     uint32_t flushes = flush_count;
     struct block *b = pool_take(most);
     if (flushes != flush_count)
@@ -249,9 +273,7 @@ static struct block *make_cached(struct cpu *c, const uint8_t *bytes, unsigned a
     hash[hash_of(code)] = b;
     b->page_next = p->blocks;
     p->blocks = b;
-    if (!p->chunks)
-        tlb_watch_host_page(c, p->page);
-    p->chunks |= chunk_mask(code & 0xfff, b->bytes);
+    mark_code(c, p, code, b->bytes);
     block_stats.decoded++;
     if (log_on(LOG_IN_ASM))
         log_block(c, b, bytes);
@@ -293,6 +315,21 @@ static struct block *look_up(uintptr_t code, unsigned mode, bool prot)
     return b;
 }
 
+static struct block *look_up_now(struct cpu *c, uintptr_t host)
+{
+    return look_up(host, c->mode & MODE_CODE_MASK, (c->mode & (MODE_PE | MODE_VM)) == MODE_PE);
+}
+bool block_was_run(struct cpu *c, uintptr_t host)
+{
+    return look_up_now(c, host) != NULL;
+}
+void block_set_heat(struct cpu *c, uintptr_t host, int32_t heat)
+{
+    struct block *b = look_up_now(c, host);
+    if (b)
+        b->heat = heat;
+}
+
 struct block *block_find(struct cpu *c, bool single)
 {
     uint64_t la = (c->seg_base[SEG_CS] + c->rip) & c->la_mask;
@@ -306,8 +343,7 @@ struct block *block_find(struct cpu *c, bool single)
     const uint8_t *bytes = mem_fetch_host(c, la);
     if (!bytes)
         return c->exc.pending ? NULL : make_scratch(c, la);
-    unsigned mode = c->mode & MODE_CODE_MASK;
-    struct block *b = look_up((uintptr_t)bytes, mode, (c->mode & (MODE_PE | MODE_VM)) == MODE_PE);
+    struct block *b = look_up_now(c, (uintptr_t)bytes);
     if (!b)
         b = make_cached(c, bytes, 4096 - (unsigned)(la & 0xfff));
     if (!b || c->rip + b->bytes - 1 > c->cs_limit)

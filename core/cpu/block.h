@@ -33,6 +33,7 @@ struct block {
     uint8_t bytes;
     uint8_t count;
     bool prot; /* decoded for protected mode (OP_PROT rows) */
+    int32_t heat; /* runs left until it is reported as hot */
     struct block *hash_next;
     struct block *page_next;
     struct insn insns[]; /* count, then H_END */
@@ -67,6 +68,13 @@ struct block *block_find(struct cpu *c, bool single);
 
 /* Bytes @len at @host were or will be written. True if any block was dropped. */
 bool block_note_write(uintptr_t host, size_t len);
+/* What new blocks start with: blocks are hot after so many runs. */
+extern int32_t block_heat;
+/* Was there a run of the code at host address @host, as the CPU is now? */
+bool block_was_run(struct cpu *c, uintptr_t host);
+void block_set_heat(struct cpu *c, uintptr_t host, int32_t heat);
+/* Bytes of a page are code though no block was made of them: their writes are watched. */
+void block_cover(struct cpu *c, uintptr_t host, uint32_t len);
 /* Is there code on the page of this host address? */
 bool block_page_has_code(uintptr_t host_page);
 /* Drops everything (memory is going away, reset). */

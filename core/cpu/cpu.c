@@ -15,6 +15,7 @@
 #include "cpu/decode.h"
 #include "cpu/flags.h"
 #include "cpu/interp.h"
+#include "jit-wasm/jit.h"
 #include "log.h"
 #include "machine.h"
 
@@ -159,7 +160,12 @@ void cpu_update_mode(struct cpu *c)
         seg_update(c, SEG_CS);
         seg_update(c, SEG_SS);
     }
-    cpu_update_jump_context(c);
+    seg_update_flat(c);
+    /* Cached jumps were checked against another limit. Two kinds of code segments know no limit. */
+    if (c->cs_limit < 0xffffffffu && c->cs_limit != c->jump_limit) {
+        c->jump_limit = c->cs_limit;
+        tlb_new_generation(c);
+    }
 }
 
 void cpu_set_rflags(struct cpu *c, uint32_t fl)
@@ -207,6 +213,8 @@ void cpu_run(struct cpu *c, int32_t max_insns)
             break;
         if (cpu_debugging(c) || c->shadow || c->shadow_ss)
             interp_step(c);
+        else if (c->jit)
+            jit_run(c);
         else
             interp_run(c);
     }

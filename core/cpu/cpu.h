@@ -270,6 +270,10 @@ struct cpu {
     uint8_t cpl;
     uint8_t mmu_index;
 
+    bool flat; /* 32-bit code in flat segments: base 0, no limit, CS, DS, ES and SS alike */
+    bool jit;     /* -accel jit: hot blocks are reported */
+    bool jit_hot; /* interp_run() came back for the block at rip */
+
     volatile uint32_t intr;
     int32_t budget;  /* instructions left in this slice */
     uint64_t icount; /* instructions retired up to the start of the slice's remaining budget: see
@@ -357,6 +361,7 @@ struct cpu {
     uint32_t jump_context; /* generation of mappings and mode; entries of the jump cache made under
                               another one are stale */
     uint32_t tlb_gen;
+    uint64_t jump_limit; /* limit of CS that jumps are cached for, if it has one */
     struct block_cache *blocks;
     struct tlb tlbs[MMU_COUNT][ACCESS_KINDS];
     struct tlb tlb_never;
@@ -395,8 +400,9 @@ void cpu_update_mode(struct cpu *c);
 /* The part of it that a TLB flush needs: makes entries of the jump cache stale. */
 static inline void cpu_update_jump_context(struct cpu *c)
 {
+    bool aligned = c->tlb[ACCESS_READ] == &c->tlb_never;
     c->jump_context = c->tlb_gen << 8 | 0x80u | (c->mode & (MODE_CODE_MASK | MODE_PE | MODE_VM)) |
-                      (uint32_t)c->mmu_index << 4;
+                      (aligned ? 3u : (uint32_t)c->mmu_index) << 4 | (uint32_t)c->flat << 6;
 }
 void cpu_set_a20(struct cpu *c, bool on);
 
@@ -439,6 +445,12 @@ bool task_switch(struct cpu *c, uint16_t sel, enum task_switch how, uint64_t nex
                  bool has_error, uint32_t error);
 void seg_update(struct cpu *c,
                 int seg); /* seg_base and seg_check from seg[] and c->mode; for cpu_update_mode() */
+static inline bool cpu_flat(const struct cpu *c)
+{
+    return c->flat;
+}
+/* c->flat, after any of them changed. */
+void seg_update_flat(struct cpu *c);
 /* Full check of an access of @size bytes at offset @ea of segment @seg; on success stores the
  * linear address. */
 bool seg_check_slow(struct cpu *c, int seg, uint64_t ea, unsigned size, enum access a,
@@ -509,6 +521,15 @@ bool smm_leave(struct cpu *c); /* RSM; false: fault recorded */
 void tlb_init_all(struct cpu *c);
 void tlb_flush(struct cpu *c, bool globals);
 void tlb_flush_page(struct cpu *c, uint64_t la);
+/* Cached jumps become stale: something that they depend on and jump_context doesn't tell changed. */
+void tlb_new_generation(struct cpu *c);
+/* Host address of the code byte at linear address @la if it can be fetched without a fault and is in
+ * RAM or ROM; 0 otherwise. Changes nothing. */
+uintptr_t tlb_probe_code(struct cpu *c, uint64_t la);
+/* Would a write of @size bytes at @la go to a page with code, or isn't that known yet? */
+bool tlb_write_watched(struct cpu *c, uint64_t la, unsigned size);
+/* After mem_probe_write: would it change code of the translated region that runs? */
+bool tlb_write_hits_running(struct cpu *c, uint64_t la, unsigned size);
 /* Linear to physical without side effects (monitor, debugger). */
 bool cpu_probe_phys(struct cpu *c, uint64_t la, uint64_t *phys);
 

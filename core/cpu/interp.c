@@ -16,16 +16,6 @@
 #include "cpu/block.h"
 #include "cpu/ops_hot.h"
 
-/* May what c->intr holds be acted on now? Keeps a pending but masked interrupt from stopping every
- * block. */
-static inline bool interrupt_wanted(const struct cpu *c)
-{
-    uint32_t masked = (c->rflags & FL_IF ? 0 : CPU_INTR_HARD) |
-                      (c->nmi_blocked ? CPU_INTR_NMI : 0) |
-                      (c->in_smm ? CPU_INTR_SMI | CPU_INTR_INIT : 0);
-    return (c->intr & ~masked) != 0;
-}
-
 static inline struct block *next_block(struct cpu *c)
 {
     uint64_t la = (c->seg_base[SEG_CS] + c->rip) & c->la_mask;
@@ -40,7 +30,7 @@ static inline struct block *next_block(struct cpu *c)
 
 void interp_run(struct cpu *c)
 {
-    const struct block *b;
+    struct block *b;
     const struct insn *i;
     enum exec r;
 
@@ -50,6 +40,10 @@ enter:
     b = next_block(c);
     if (unlikely(!b))
         return;
+    if (unlikely(--b->heat < 0) && c->jit) {
+        c->jit_hot = true;
+        return;
+    }
     c->budget -= b->count;
     i = b->insns;
 
@@ -112,6 +106,23 @@ relook:
 end:
     c->rip = cpu_insn_rip(c, i);
     goto enter;
+}
+
+enum exec interp_one(struct cpu *c)
+{
+    const struct block *b = block_find(c, true);
+    if (!b)
+        return EXEC_FAULT;
+    const struct insn *i = b->insns;
+    enum exec r = i->fn(c, i);
+    if (r == EXEC_FAULT || r == EXEC_AGAIN) {
+        c->rip = cpu_insn_rip(c, i);
+        return r;
+    }
+    c->budget--;
+    if (r != EXEC_JUMP)
+        c->rip = cpu_next_rip(c, i);
+    return r;
 }
 
 void interp_step(struct cpu *c)

@@ -144,13 +144,25 @@ void seg_update(struct cpu *c, int seg)
     c->seg_check[seg] = check;
 }
 
+void seg_update_flat(struct cpu *c)
+{
+    uint64_t bases = c->seg_base[SEG_CS] | c->seg_base[SEG_DS] | c->seg_base[SEG_ES] |
+                     c->seg_base[SEG_SS];
+    c->flat = (c->mode & (MODE_CODE_MASK | MODE_SS32)) == (MODE_CODE32 | MODE_SS32) && !bases &&
+              !(c->seg_check[SEG_DS] | c->seg_check[SEG_ES] | c->seg_check[SEG_SS]) &&
+              c->cs_limit == 0xffffffffu;
+    cpu_update_jump_context(c);
+}
+
 void seg_set(struct cpu *c, int seg, const struct segment *s)
 {
     c->seg[seg] = *s;
     if (seg == SEG_CS || seg == SEG_SS)
         cpu_update_mode(c);
-    else
+    else {
         seg_update(c, seg);
+        seg_update_flat(c);
+    }
 }
 
 bool seg_check_slow(struct cpu *c, int seg, uint64_t ea, unsigned size, enum access a, uint64_t *la)

@@ -17,6 +17,8 @@
 
 #include "cpu/block.h"
 #include "cpu/mem.h"
+#include "jit-wasm/jit.h"
+#include "jit-wasm/lockstep.h"
 #include "log.h"
 #include "machine.h"
 
@@ -39,7 +41,7 @@ void tlb_init_all(struct cpu *c)
 
 /* Entries of the jump cache become stale. When the generation wraps around, old entries would look
  * fresh. */
-static void new_generation(struct cpu *c)
+void tlb_new_generation(struct cpu *c)
 {
     c->tlb_gen = (c->tlb_gen + 1) & 0xffffff;
     if (c->tlb_gen == 0)
@@ -63,7 +65,7 @@ void tlb_flush(struct cpu *c, bool globals)
             t->used_count = kept;
         }
     }
-    new_generation(c);
+    tlb_new_generation(c);
 }
 
 void tlb_flush_page(struct cpu *c, uint64_t la)
@@ -84,7 +86,7 @@ void tlb_flush_page(struct cpu *c, uint64_t la)
             }
         }
     }
-    new_generation(c);
+    tlb_new_generation(c);
 }
 
 static void watch_in_cpu(struct cpu *c, uintptr_t host_page)
@@ -138,7 +140,8 @@ static struct tlb_entry *fill(struct cpu *c, uint64_t la, enum access a, int mmu
     if (dbg_page_watched(c, la, a))
         e->tag |= TLB_WATCH;
     if (a == ACCESS_WRITE &&
-        (block_page_has_code((uintptr_t)host) || mem_region_tracks_dirty(s->region)))
+        (block_page_has_code((uintptr_t)host) || mem_region_tracks_dirty(s->region) ||
+         lockstep_on()))
         e->tag |= TLB_WATCH;
     return e;
 }
@@ -157,6 +160,7 @@ static struct tlb_entry *look_up(struct cpu *c, uint64_t la, enum access a, int 
 static void device_read(struct cpu *c, uint64_t phys, void *buf, unsigned size)
 {
     uint8_t *p = buf;
+    lockstep_device();
     while (size) {
         unsigned n = size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
         uint64_t v = mem_read(c->mem, phys, n);
@@ -169,6 +173,7 @@ static void device_read(struct cpu *c, uint64_t phys, void *buf, unsigned size)
 static void device_write(struct cpu *c, uint64_t phys, const void *buf, unsigned size)
 {
     const uint8_t *p = buf;
+    lockstep_device();
     while (size) {
         unsigned n = size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
         uint64_t v = 0;
@@ -207,13 +212,16 @@ static void do_write(struct cpu *c, struct tlb_entry *e, int mmu, uint64_t la, c
         return;
     }
     uintptr_t host = e->addend + (uintptr_t)la;
+    if (lockstep_on())
+        lockstep_write(host, size);
     memcpy((void *)host, buf, size);
     if (!(e->tag & TLB_WATCH))
         return;
     mem_region_mark_dirty(s->region, s->offset + (la & 0xfff), size);
     block_note_write(host, size);
     /* The last code is gone from the page: back to the fast path. */
-    if (!block_page_has_code(host & ~(uintptr_t)0xfff) && !mem_region_tracks_dirty(s->region) &&
+    if (!lockstep_on() && !block_page_has_code(host & ~(uintptr_t)0xfff) &&
+        !mem_region_tracks_dirty(s->region) &&
         !dbg_page_watched(c, la, ACCESS_WRITE))
         e->tag &= ~(uint64_t)TLB_WATCH;
 }
@@ -324,6 +332,49 @@ const uint8_t *mem_fetch_host(struct cpu *c, uint64_t la)
 bool mem_fetch(struct cpu *c, uint64_t la, uint8_t *buf, unsigned size)
 {
     return read_at(c, c->mmu_index, ACCESS_FETCH, la, c->la_mask, buf, size);
+}
+
+uintptr_t tlb_probe_code(struct cpu *c, uint64_t la)
+{
+    const struct tlb_entry *e = tlb_slot(&c->tlbs[c->mmu_index][ACCESS_FETCH], la);
+    struct mmu_result r;
+    if (e->tag == (la & PAGE_MASK))
+        return e->addend + (uintptr_t)la;
+    if (!mmu_walk(c, la, ACCESS_FETCH, c->mmu_index, true, &r))
+        return 0;
+    uint64_t phys = r.phys & PAGE_MASK;
+    const struct mem_range *range = mem_find(c->mem, phys);
+    if (!range || range->first > phys || range->last < phys + 4095 ||
+        range->region->kind == MEM_MMIO)
+        return 0;
+    return (uintptr_t)(range->region->host + range->offset + (phys - range->first)) + (la & 0xfff);
+}
+
+static bool page_watched(struct cpu *c, uint64_t la)
+{
+    const struct tlb_entry *e = tlb_slot(&c->tlbs[c->mmu_index][ACCESS_WRITE], la);
+    bool filled = (e->tag & (PAGE_MASK | 0xffc)) == (la & PAGE_MASK);
+    return !filled || (e->tag & (TLB_WATCH | TLB_MMIO)) == TLB_WATCH;
+}
+
+bool tlb_write_watched(struct cpu *c, uint64_t la, unsigned size)
+{
+    return page_watched(c, la) || page_watched(c, (la + size - 1) & c->la_mask);
+}
+
+static bool byte_hits_running(struct cpu *c, uint64_t la, unsigned size)
+{
+    const struct tlb_entry *e = tlb_slot(&c->tlbs[c->mmu_index][ACCESS_WRITE], la);
+    return !(e->tag & TLB_MMIO) && jit_hits_running(e->addend + (uintptr_t)la, size);
+}
+
+bool tlb_write_hits_running(struct cpu *c, uint64_t la, unsigned size)
+{
+    unsigned first = 4096 - (unsigned)(la & 0xfff);
+    if (size <= first)
+        return byte_hits_running(c, la, size);
+    return byte_hits_running(c, la, first) ||
+           byte_hits_running(c, (la + first) & c->la_mask, size - first);
 }
 
 bool cpu_probe_phys(struct cpu *c, uint64_t la, uint64_t *phys)

@@ -99,6 +99,16 @@ const char *host_dgram_local(const struct host_dgram *d);
 const char *host_dgram_remote(const struct host_dgram *d);
 void host_dgram_close(struct host_dgram *d);
 
+/* Translated code (core/jit-wasm): WebAssembly modules made at run time. host_jit_support: what the
+ * engine can do, 0 where there is none. host_jit_install: compiles and instantiates a module that
+ * puts its functions into the table. host_jit_slots: @count new table slots, the first of them; 0:
+ * none. host_jit_clear: puts @stub into a slot. */
+enum { HOST_JIT = 1, HOST_JIT_TAIL_CALLS = 2 };
+unsigned host_jit_support(void);
+bool host_jit_install(const uint8_t *module, size_t len);
+uint32_t host_jit_slots(uint32_t count);
+void host_jit_clear(uint32_t slot, void (*stub)(void));
+
 /* Asks the loop to come back at once (from a signal handler, or when work was queued). */
 void host_wake(void);
 /* Calls @fn once from the loop, outside any slice. */

@@ -9,6 +9,12 @@
 #include <stddef.h>
 
 struct host_stream;
+
+/* Modules of translated code; see host.h. */
+unsigned slipway_js_jit_support(void);
+bool slipway_js_jit_install(const void *module, size_t len);
+unsigned slipway_js_jit_slots(unsigned count);
+void slipway_js_jit_clear(unsigned slot, void (*stub)(void));
 struct host_dgram;
 struct host_address;
 

@@ -418,6 +418,11 @@ void emit_handler(struct emit *e)
     const struct insn *i = &e->n->i;
     const struct opcode *o = insn_opcode(i);
     bool ends = o->flags & OP_END;
+    if (e->lockstep && (ends || in_table(&opcodes_sys, o))) {
+        emit_i32(e, 1);
+        emit_leave_if(e, LEAVE_INTERP);
+        return;
+    }
     bool flags = ends || o->fl_read || o->fl_write || o->fl_undef;
     bool sets_flags = ends || o->fl_write || o->fl_undef;
     uint16_t reads, writes;

@@ -66,6 +66,7 @@ struct emit {
     bool flat;  /* no segment checks for CS, DS, ES, SS */
     bool tag64; /* TLB tags can't be compared by their low half */
     bool tail_calls;
+    bool lockstep; /* what can't be run twice is left to the interpreter */
     bool failed; /* too many locals, points or instructions */
 
     uint8_t local_type[EMIT_MAX_LOCALS];

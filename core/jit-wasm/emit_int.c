@@ -389,7 +389,7 @@ static void emit_mov(struct emit *e, const struct insn *i)
 
 static void emit_mov_zi(struct emit *e, const struct insn *i)
 {
-    emit_const(e, i->osz, i->osz == 3 ? (int64_t)i->imm64 : i->imm);
+    emit_const(e, i->osz, (int64_t)i->imm64);
     emit_set(e, i->osz, i->rm);
 }
 

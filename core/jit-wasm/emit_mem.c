@@ -182,7 +182,7 @@ static void look_up(struct emit *e, int la, unsigned bytes, enum access a)
         }
         op(e, W_I64_NE);
     } else {
-        emit_mem_op(e, W_I32_LOAD, 3, tlb + offsetof(struct tlb_entry, tag));
+        emit_mem_op(e, W_I32_LOAD, 2, tlb + offsetof(struct tlb_entry, tag));
         get_local(e, la);
         if (bytes > 1) {
             emit_i32(e, (int32_t)bytes - 1);

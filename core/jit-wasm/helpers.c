@@ -11,6 +11,7 @@
 #include "cpu/mem.h"
 #include "jit-wasm/emit.h"
 #include "jit-wasm/jit.h"
+#include "jit-wasm/lockstep.h"
 
 struct jit_shared jit_shared;
 struct cpu *jit_cpu;
@@ -114,7 +115,10 @@ uint64_t jit_seg_check(uint64_t ea, uint32_t point, uint32_t info)
 
 int jit_call_handler(struct cpu *c, const struct insn *i)
 {
+    int32_t budget = c->budget;
     enum exec r = i->fn(c, i);
+    if (c->budget != budget) /* a long string instruction was charged: not to be counted on */
+        lockstep_device();
     if (r == EXEC_NEXT)
         hold_budget(c);
     return (int)r;

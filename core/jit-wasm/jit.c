@@ -13,6 +13,7 @@
 #include "host/host.h"
 #include "jit-wasm/cache.h"
 #include "jit-wasm/emit.h"
+#include "jit-wasm/lockstep.h"
 
 #define NEVER (INT32_MAX / 2)
 
@@ -57,7 +58,8 @@ static struct region *translate(struct cpu *c)
     struct region *r = region_new(&code);
     if (!r)
         return NULL;
-    e.tail_calls = tail_calls;
+    e.tail_calls = tail_calls && !lockstep_on();
+    e.lockstep = lockstep_on();
     bool ok = emit_region(&e, &code, r);
     if (ok)
         r->slot = cache_slot();
@@ -111,9 +113,7 @@ static struct region *region_at(struct cpu *c, bool make)
 
 /* ---- leaving ---- */
 
-/* Brings the CPU's state up to date after a region was left at a point. True: go on at c->rip at
- * once; false: cpu_run() has to look. */
-static bool left(struct cpu *c)
+bool jit_left(struct cpu *c)
 {
     int status = jit_shared.status;
     if (status == LEAVE_CHAIN)
@@ -126,11 +126,7 @@ static bool left(struct cpu *c)
         c->budget += p->unused;
     switch (status) {
     case LEAVE_BUDGET: c->rip = here; return false;
-    case LEAVE_INTERP:
-        c->rip = here;
-        jit_release_budget(c);
-        interp_step(c);
-        return false;
+    case LEAVE_INTERP: c->rip = here; return false;
     case EXEC_FAULT:
         c->rip = here;
         if (c->exc.vector != EXC_DB)
@@ -181,11 +177,20 @@ void jit_run(struct cpu *c)
         }
         c->jit_hot = false;
         if (slot) {
-            enter(c, slot);
-            bool on = left(c);
-            if (!on)
-                break;
-            continue;
+            bool on;
+            if (unlikely(lockstep_on())) {
+                on = lockstep_enter(c, slot);
+            } else {
+                enter(c, slot);
+                on = jit_left(c);
+            }
+            if (on)
+                continue;
+            if (jit_shared.status == LEAVE_INTERP) {
+                jit_release_budget(c);
+                interp_step(c);
+            }
+            break;
         }
         interp_run(c);
         if (!c->jit_hot)

@@ -49,6 +49,7 @@ struct jit_shared {
 };
 extern struct jit_shared jit_shared;
 
+#define JIT_THRESHOLD 1000
 #define JIT_JUMPS 4096u
 struct jit_jump {
     uint64_t la;
@@ -98,6 +99,9 @@ uint64_t jit_mulhu(uint64_t a, uint64_t b); /* upper halves of products */
 uint64_t jit_mulhs(uint64_t a, uint64_t b);
 void jit_settle_kind(struct cpu *c, int kind);
 void jit_release_budget(struct cpu *c);
+/* A region has returned: brings the CPU's state up to date. True: go on at c->rip at once; false:
+ * cpu_run() has to look, or (LEAVE_INTERP) the interpreter runs one instruction first. */
+bool jit_left(struct cpu *c);
 /* Would a write there change code of the running region? */
 bool jit_hits_running(uintptr_t host, size_t len);
 void jit_settle(void); /* jit_shared's raw flags, as fk says, into the CPU's */

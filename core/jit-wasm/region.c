@@ -281,7 +281,7 @@ static void mark_reached(struct region_code *r, int entry)
     r->blocks[entry].reached = true;
     while (n) {
         struct rblock *b = &r->blocks[stack[--n]];
-        for (unsigned k = 0; k < 2 + b->ret_count; k++) {
+        for (unsigned k = 0; k < 2u + b->ret_count; k++) {
             int s = k < 2 ? b->succ[k] : b->ret_to[k - 2];
             if (s >= 0 && !r->blocks[s].reached) {
                 r->blocks[s].reached = true;

@@ -1,0 +1,18 @@
+/* Native builds run no translated code: see host.h. */
+#include "host/host.h"
+
+unsigned host_jit_support(void)
+{
+    return 0;
+}
+bool host_jit_install(const uint8_t *module, size_t len)
+{
+    return false;
+}
+uint32_t host_jit_slots(uint32_t count)
+{
+    return 0;
+}
+void host_jit_clear(uint32_t slot, void (*stub)(void))
+{
+}
