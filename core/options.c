@@ -62,7 +62,8 @@ static const struct option_def table[] = {
     CALL("cpu", "NAME[,+f][,-f]", option_cpu,
          "the CPU model, with features added and removed; '-cpu help' lists both"),
     CALL("accel", "NAME[,threshold=N]", option_accel,
-         "how guest code runs: jit (translated to WebAssembly after N runs of a block; wasm builds,\n"
+         "how guest code runs: jit (translated to WebAssembly after N runs of a block; wasm "
+         "builds,\n"
          "default there) or interp"),
     CALL("smp", "[cpus=]n", option_smp, "number of CPUs: 1"),
     CALL("m", "[size=]n[K|M|G]", option_memory,

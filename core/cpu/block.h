@@ -32,7 +32,7 @@ struct block {
     uint8_t mode;   /* MODE_CODE* */
     uint8_t bytes;
     uint8_t count;
-    bool prot; /* decoded for protected mode (OP_PROT rows) */
+    bool prot;    /* decoded for protected mode (OP_PROT rows) */
     int32_t heat; /* runs left until it is reported as hot */
     struct block *hash_next;
     struct block *page_next;

@@ -270,7 +270,7 @@ struct cpu {
     uint8_t cpl;
     uint8_t mmu_index;
 
-    bool flat; /* 32-bit code in flat segments: base 0, no limit, CS, DS, ES and SS alike */
+    bool flat;    /* 32-bit code in flat segments: base 0, no limit, CS, DS, ES and SS alike */
     bool jit;     /* -accel jit: hot blocks are reported */
     bool jit_hot; /* interp_run() came back for the block at rip */
 
@@ -521,10 +521,11 @@ bool smm_leave(struct cpu *c); /* RSM; false: fault recorded */
 void tlb_init_all(struct cpu *c);
 void tlb_flush(struct cpu *c, bool globals);
 void tlb_flush_page(struct cpu *c, uint64_t la);
-/* Cached jumps become stale: something that they depend on and jump_context doesn't tell changed. */
+/* Cached jumps become stale: something that they depend on and jump_context doesn't tell changed.
+ */
 void tlb_new_generation(struct cpu *c);
-/* Host address of the code byte at linear address @la if it can be fetched without a fault and is in
- * RAM or ROM; 0 otherwise. Changes nothing. */
+/* Host address of the code byte at linear address @la if it can be fetched without a fault and is
+ * in RAM or ROM; 0 otherwise. Changes nothing. */
 uintptr_t tlb_probe_code(struct cpu *c, uint64_t la);
 /* Would a write of @size bytes at @la go to a page with code, or isn't that known yet? */
 bool tlb_write_watched(struct cpu *c, uint64_t la, unsigned size);

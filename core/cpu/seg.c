@@ -146,8 +146,8 @@ void seg_update(struct cpu *c, int seg)
 
 void seg_update_flat(struct cpu *c)
 {
-    uint64_t bases = c->seg_base[SEG_CS] | c->seg_base[SEG_DS] | c->seg_base[SEG_ES] |
-                     c->seg_base[SEG_SS];
+    uint64_t bases =
+        c->seg_base[SEG_CS] | c->seg_base[SEG_DS] | c->seg_base[SEG_ES] | c->seg_base[SEG_SS];
     c->flat = (c->mode & (MODE_CODE_MASK | MODE_SS32)) == (MODE_CODE32 | MODE_SS32) && !bases &&
               !(c->seg_check[SEG_DS] | c->seg_check[SEG_ES] | c->seg_check[SEG_SS]) &&
               c->cs_limit == 0xffffffffu;

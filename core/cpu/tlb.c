@@ -139,9 +139,8 @@ static struct tlb_entry *fill(struct cpu *c, uint64_t la, enum access a, int mmu
     e->addend = (uintptr_t)host - (uintptr_t)(la & PAGE_MASK);
     if (dbg_page_watched(c, la, a))
         e->tag |= TLB_WATCH;
-    if (a == ACCESS_WRITE &&
-        (block_page_has_code((uintptr_t)host) || mem_region_tracks_dirty(s->region) ||
-         lockstep_on()))
+    if (a == ACCESS_WRITE && (block_page_has_code((uintptr_t)host) ||
+                              mem_region_tracks_dirty(s->region) || lockstep_on()))
         e->tag |= TLB_WATCH;
     return e;
 }
@@ -221,8 +220,7 @@ static void do_write(struct cpu *c, struct tlb_entry *e, int mmu, uint64_t la, c
     block_note_write(host, size);
     /* The last code is gone from the page: back to the fast path. */
     if (!lockstep_on() && !block_page_has_code(host & ~(uintptr_t)0xfff) &&
-        !mem_region_tracks_dirty(s->region) &&
-        !dbg_page_watched(c, la, ACCESS_WRITE))
+        !mem_region_tracks_dirty(s->region) && !dbg_page_watched(c, la, ACCESS_WRITE))
         e->tag &= ~(uint64_t)TLB_WATCH;
 }
 

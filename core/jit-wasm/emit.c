@@ -319,11 +319,10 @@ static void load_flags(struct emit *e)
 
 static int add_point(struct emit *e, int32_t off, unsigned len, int unused)
 {
-    return region_add_point(e->out,
-                            (struct jit_point){ .off = off,
-                                                .len = (uint8_t)len,
-                                                .kind = (uint8_t)e->kind,
-                                                .unused = (int16_t)unused });
+    return region_add_point(e->out, (struct jit_point){ .off = off,
+                                                        .len = (uint8_t)len,
+                                                        .kind = (uint8_t)e->kind,
+                                                        .unused = (int16_t)unused });
 }
 
 int emit_point(struct emit *e)
@@ -366,8 +365,8 @@ static void handler_effects(const struct insn *i, uint16_t *reads, uint16_t *wri
 {
     const struct opcode *o = insn_opcode(i);
     bool x87 = in_table(&opcodes_x87, o);
-    bool sse = in_table(&opcodes_sse, o) || in_table(&opcodes_ssefp, o) ||
-               in_table(&opcodes_sse4, o);
+    bool sse =
+        in_table(&opcodes_sse, o) || in_table(&opcodes_ssefp, o) || in_table(&opcodes_sse4, o);
     *reads = *writes = 0xffff;
     *xmm = !x87 && !in_table(&opcodes_int, o) && !in_table(&opcodes_arith, o) &&
            !in_table(&opcodes_string, o) && !in_table(&opcodes_flow, o);
@@ -641,7 +640,8 @@ static void chain_epilogue(struct emit *e)
         emit_i32(e, 4);
         op(e, W_I32_SHL);
         tee_local(e, at);
-        emit_mem_op(e, W_I64_LOAD, 3, (uint32_t)(uintptr_t)jit_jumps + offsetof(struct jit_jump, la));
+        emit_mem_op(e, W_I64_LOAD, 3,
+                    (uint32_t)(uintptr_t)jit_jumps + offsetof(struct jit_jump, la));
         get_local(e, la);
         op(e, W_I64_NE);
         op(e, W_BR_IF);

@@ -36,18 +36,18 @@
 enum { EMIT_MAX_LOCALS = 512, EMIT_MAX_POINTS = 4096, EMIT_TMPS = 24, NO_LOCAL = -1 };
 
 /* What the flags are, at some point of the emission. FK_CANON: in the four locals fz, fs, fc, fx,
- * as struct cpu has them. FK_DYN: as the local fk says at run time. Others: operands of an operation
- * of size osz (low two bits) in the raw locals; CF of INC and DEC is in fc. */
+ * as struct cpu has them. FK_DYN: as the local fk says at run time. Others: operands of an
+ * operation of size osz (low two bits) in the raw locals; CF of INC and DEC is in fc. */
 enum flag_kind {
     FK_CANON = 0,
-    FK_ADD = 4,   /* a, b */
-    FK_SUB = 8,   /* a, b */
-    FK_ADC = 12,  /* a, b, r */
-    FK_SBB = 16,  /* a, b, r */
+    FK_ADD = 4,    /* a, b */
+    FK_SUB = 8,    /* a, b */
+    FK_ADC = 12,   /* a, b, r */
+    FK_SBB = 16,   /* a, b, r */
     FK_LOGIC = 20, /* r */
-    FK_INC = 24,  /* r */
-    FK_DEC = 28,  /* r */
-    FK_SHL = 32,  /* a, b = count, not 0 */
+    FK_INC = 24,   /* r */
+    FK_DEC = 28,   /* r */
+    FK_SHL = 32,   /* a, b = count, not 0 */
     FK_SHR = 36,
     FK_SAR = 40,
     FK_IMUL = 44, /* a, b; signed product doesn't fit */
@@ -67,7 +67,7 @@ struct emit {
     bool tag64; /* TLB tags can't be compared by their low half */
     bool tail_calls;
     bool lockstep; /* what can't be run twice is left to the interpreter */
-    bool failed; /* too many locals, points or instructions */
+    bool failed;   /* too many locals, points or instructions */
 
     uint8_t local_type[EMIT_MAX_LOCALS];
     unsigned locals;
@@ -219,7 +219,7 @@ struct emit_row {
     uint8_t prefix;           /* enum opcode_prefix; PFX_ANY: rows without mandatory prefix */
     uint8_t reg;              /* ModRM.reg of a group, R_ANY */
     emit_fn *fn;
-    uint32_t arg; /* the emitter's own: emit_arg(i) */
+    uint32_t arg;                      /* the emitter's own: emit_arg(i) */
     bool (*can)(const struct insn *i); /* NULL: all forms of the row */
 };
 struct emit_table {
@@ -242,7 +242,8 @@ struct flow_ops {
     void (*open)(void *ctx, const int16_t *entries, int count);
     void (*close)(void *ctx); /* ... the innermost label ends here */
     void (*loop)(void *ctx, const int16_t *headers, int count);
-    /* Right after the labels: a jump to the label @depths[k] levels out for header k of the loop. */
+    /* Right after the labels: a jump to the label @depths[k] levels out for header k of the loop.
+     */
     void (*dispatch)(void *ctx, const int *depths, int count);
     void (*end_loop)(void *ctx);
     /* @fall: the block (or OUTSIDE) that is reached by running off the end of this one's code. */

@@ -2,10 +2,10 @@
  * Flags in translated code.
  *
  * An instruction whose flags are wanted only leaves its operands in the raw locals; the kind, known
- * at translation time, says what they are. A condition right after it is one comparison of those. At
- * the end of a block the kind is still known to a block that has no other predecessor; other blocks
- * get it as their need (live.c) has it: a number in the local fk, for which only C (jit_settle) ever
- * computes flags, or the canonical words of flags.h.
+ * at translation time, says what they are. A condition right after it is one comparison of those.
+ * At the end of a block the kind is still known to a block that has no other predecessor; other
+ * blocks get it as their need (live.c) has it: a number in the local fk, for which only C
+ * (jit_settle) ever computes flags, or the canonical words of flags.h.
  */
 #include "jit-wasm/emit.h"
 

@@ -587,7 +587,6 @@ static void emit_leave(struct emit *e, const struct insn *i)
 
 /* ---- multiply and divide ---- */
 
-
 /* IMUL with a register destination; arg 1: three operands. */
 static void emit_imul(struct emit *e, const struct insn *i)
 {
@@ -655,7 +654,8 @@ static bool can_mul(const struct insn *i)
     return i->osz >= 2;
 }
 
-/* Leaves for the interpreter where a quotient needs more than one division of 64 bits, or faults. */
+/* Leaves for the interpreter where a quotient needs more than one division of 64 bits, or faults.
+ */
 static void emit_div(struct emit *e, const struct insn *i)
 {
     bool is_signed = emit_row_of(i)->arg;
@@ -796,7 +796,9 @@ static bool memory_only(const struct insn *i)
     { MAP_1B, by, by + 1, PFX_ANY, R_ANY, emit_alu, a | FORM_EG << 4, NULL },                      \
         { MAP_1B, by + 2, by + 3, PFX_ANY, R_ANY, emit_alu, a | FORM_GE << 4, NULL },              \
         { MAP_1B, by + 4, by + 5, PFX_ANY, R_ANY, emit_alu, a | FORM_EI << 4, NULL },              \
-        { MAP_1B, 0x80, 0x83, PFX_ANY, (by) >> 3, emit_alu, a | FORM_EI << 4, NULL }
+    {                                                                                              \
+        MAP_1B, 0x80, 0x83, PFX_ANY, (by) >> 3, emit_alu, a | FORM_EI << 4, NULL                   \
+    }
 #define ROW(map, first, last, reg, fn, arg, can)                                                   \
     {                                                                                              \
         map, first, last, PFX_ANY, reg, fn, arg, can                                               \

@@ -12,8 +12,7 @@ static const struct emit_row **by_row;
 static bool matches(const struct emit_row *r, const struct opcode *o)
 {
     return r->map == o->map && o->byte >= r->first && o->byte <= r->last &&
-           r->prefix == o->prefix && (r->reg == R_ANY || r->reg == o->reg) &&
-           !(o->flags & OP_END);
+           r->prefix == o->prefix && (r->reg == R_ANY || r->reg == o->reg) && !(o->flags & OP_END);
 }
 
 static void build(void)
@@ -46,7 +45,7 @@ bool jit_flags_conditional(const struct insn *i)
     const struct opcode *o = insn_opcode(i);
     bool shift = o->map == MAP_1B && (o->byte == 0xd2 || o->byte == 0xd3);
     bool by_imm = o->map == MAP_1B && (o->byte == 0xc0 || o->byte == 0xc1);
-    bool twice = o->map == MAP_0F && (o->byte == 0xa4 || o->byte == 0xa5 || o->byte == 0xac ||
-                                      o->byte == 0xad);
+    bool twice = o->map == MAP_0F &&
+                 (o->byte == 0xa4 || o->byte == 0xa5 || o->byte == 0xac || o->byte == 0xad);
     return shift || twice || (by_imm && ((unsigned)i->imm & (i->osz == 3 ? 63 : 31)) == 0);
 }

@@ -218,7 +218,7 @@ static void mark_loop(void *ctx, const int16_t *headers, int count)
 
 void flow_mark_loops(struct region_code *r)
 {
-    static const struct flow_ops ops = { ignore_open, ignore,      mark_loop,
+    static const struct flow_ops ops = { ignore_open,     ignore, mark_loop,
                                          ignore_dispatch, ignore, ignore_code };
     flow_structure(r, &ops, r);
 }

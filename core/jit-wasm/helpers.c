@@ -1,10 +1,10 @@
 /*
  * Slow paths that translated code calls, and the conversion of raw flags.
  *
- * A slow path that fails sets jit_shared.fault, with the point (given by the caller) and the status;
- * the region leaves at once. A store into the running region's own code fails too, before anything
- * is written: the interpreter then does that instruction, drops the region, and goes on with what
- * the code has become.
+ * A slow path that fails sets jit_shared.fault, with the point (given by the caller) and the
+ * status; the region leaves at once. A store into the running region's own code fails too, before
+ * anything is written: the interpreter then does that instruction, drops the region, and goes on
+ * with what the code has become.
  */
 #include "cpu/flags.h"
 #include "cpu/interp.h"
@@ -124,9 +124,11 @@ int jit_call_handler(struct cpu *c, const struct insn *i)
     return (int)r;
 }
 
-/* What a dropped region's slot does. */
+/* What a dropped region's slot does: back to C, and the jump cache forgets the way here. */
 void jit_stub(uint64_t rip)
 {
+    uint64_t la = (jit_cpu->seg_base[SEG_CS] + rip) & jit_cpu->la_mask;
+    jit_jump_slot(la)->context = 0;
     jit_cpu->rip = rip;
     jit_shared.status = LEAVE_CHAIN;
 }

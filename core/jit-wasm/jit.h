@@ -38,19 +38,19 @@ enum {
 
 /* Shared with translated code. */
 struct jit_shared {
-    uint64_t ip;        /* RIP of the entry of the region that was left */
-    uint64_t raw64[3];  /* enum flag_kind's operands */
+    uint64_t ip;       /* RIP of the entry of the region that was left */
+    uint64_t raw64[3]; /* enum flag_kind's operands */
     uint32_t raw32[3];
     uint32_t fk;
     struct region *region; /* running */
     int32_t point, status;
-    uint32_t fault;       /* a slow path failed: point and status are set */
+    uint32_t fault;                   /* a slow path failed: point and status are set */
     _Alignas(16) uint8_t scratch[16]; /* 128-bit values of slow paths */
 };
 extern struct jit_shared jit_shared;
 
 #define JIT_THRESHOLD 1000
-#define JIT_JUMPS 4096u
+#define JIT_JUMPS     4096u
 struct jit_jump {
     uint64_t la;
     uint32_t context; /* cpu.jump_context */
@@ -106,10 +106,11 @@ bool jit_left(struct cpu *c);
 bool jit_hits_running(uintptr_t host, size_t len);
 void jit_settle(void); /* jit_shared's raw flags, as fk says, into the CPU's */
 /* info: bytes | segment << 8 | write << 16 */
-#define JIT_INFO(bytes, seg, write) ((uint32_t)(bytes) | (uint32_t)(seg) << 8 | (uint32_t)(write) << 16)
+#define JIT_INFO(bytes, seg, write)                                                                \
+    ((uint32_t)(bytes) | (uint32_t)(seg) << 8 | (uint32_t)(write) << 16)
 
 /* ---- what live.c asks ---- */
-bool jit_emits(const struct insn *i); /* without calling its handler */
+bool jit_emits(const struct insn *i);             /* without calling its handler */
 bool jit_flags_conditional(const struct insn *i); /* it may leave all flags alone (shift by CL) */
 
 #endif

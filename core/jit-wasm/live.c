@@ -71,8 +71,8 @@ static enum flag_need before(struct rinsn *n, enum flag_need after)
         else if ((o->fl_write | o->fl_undef) == FLB_ALL && !jit_flags_conditional(&n->i))
             need = o->fl_read == FLB_C ? FN_CARRY : o->fl_read ? FN_READ : FN_NONE;
         else
-            need = after > FN_NONE || (o->fl_read & ~(o->fl_write | o->fl_undef)) ? FN_READ
-                                                                                  : FN_NONE;
+            need =
+                after > FN_NONE || (o->fl_read & ~(o->fl_write | o->fl_undef)) ? FN_READ : FN_NONE;
     } else if (o->fl_read) {
         need = FN_READ;
     }

@@ -112,9 +112,8 @@ static const char *difference(const struct cpu *a, const struct cpu *b)
         return "x87 state";
     if (a->exc.pending != b->exc.pending)
         return "an exception";
-    if (a->exc.pending &&
-        (a->exc.vector != b->exc.vector || a->exc.error != b->exc.error ||
-         (a->exc.vector == EXC_PF && a->exc.cr2 != b->exc.cr2)))
+    if (a->exc.pending && (a->exc.vector != b->exc.vector || a->exc.error != b->exc.error ||
+                           (a->exc.vector == EXC_PF && a->exc.cr2 != b->exc.cr2)))
         return "the exception";
     return NULL;
 }

@@ -38,14 +38,14 @@ struct rinsn {
 };
 
 enum block_end {
-    BE_FALL,   /* runs into succ[0] */
-    BE_JUMP,   /* direct jump to succ[0] */
-    BE_COND,   /* taken: succ[0], else succ[1] */
-    BE_CALL,   /* direct call: succ[0] */
-    BE_RET,    /* near return */
-    BE_DYN,    /* indirect jump */
+    BE_FALL, /* runs into succ[0] */
+    BE_JUMP, /* direct jump to succ[0] */
+    BE_COND, /* taken: succ[0], else succ[1] */
+    BE_CALL, /* direct call: succ[0] */
+    BE_RET,  /* near return */
+    BE_DYN,  /* indirect jump */
     BE_DYNCALL /* indirect call */,
-    BE_STOP,   /* handler that may change more than registers; succ[0] is always outside */
+    BE_STOP, /* handler that may change more than registers; succ[0] is always outside */
 };
 enum { OUTSIDE = -1 };
 
@@ -60,7 +60,7 @@ struct rblock {
     uint8_t ret_count;
     int16_t ret_to[REGION_MAX_RETURNS]; /* BE_RET: blocks that it may return to */
     uint16_t preds;
-    uint8_t need_in; /* enum flag_need */
+    uint8_t need_in;     /* enum flag_need */
     int16_t entry_flags; /* flag kind on entry; set when its first predecessor is emitted */
 };
 
