@@ -26,6 +26,7 @@ struct host_dgram {
 EMSCRIPTEN_KEEPALIVE void slipway_dgram_event(struct host_dgram *d, int event)
 {
     char message[256];
+    loop_active();
     switch (event) {
     case EVENT_READABLE:
         if (d->ops->readable)

@@ -32,7 +32,11 @@
 #include "host/work.h"
 #include "machine.h"
 
-#define SLICE_NS 10000000 /* the longest that a descriptor waits while the guest is busy */
+/* The longest that a descriptor waits while the guest is busy: short while descriptors have work
+ * (a network's round trips), long otherwise. */
+#define SLICE_NS        10000000
+#define ACTIVE_SLICE_NS 500000
+#define ACTIVE_NS       100000000 /* so long after the last descriptor was ready */
 
 static struct {
     struct host_poll **polls; /* [slot]; NULL: a hole; [0] isn't used */
@@ -40,6 +44,7 @@ static struct {
     size_t count, capacity;   /* of both, [0] included */
     bool holes;
     struct host_poll_hook *hooks;
+    int64_t active_until_ns;
 } loop = { .count = 1 };
 
 static int wake_fd = -1;
@@ -181,6 +186,8 @@ static void poll_once(int64_t wait_ns)
         }
         ready--;
     }
+    if (ready > 0)
+        loop.active_until_ns = host_monotonic_ns() + ACTIVE_NS;
     for (size_t i = 1; ready > 0 && i < n && i < loop.count; i++) {
         const struct pollfd s = loop.set[i];
         if (!s.revents)
@@ -254,7 +261,8 @@ int host_main(struct machine *m)
     prctl(PR_SET_TIMERSLACK, 1000ul, 0ul, 0ul, 0ul); /* wake up when asked, not 50 us later */
     while (!m->quit) {
         handle_signals(m);
-        int64_t wait = machine_run_slice(m, SLICE_NS);
+        bool active = host_monotonic_ns() < loop.active_until_ns;
+        int64_t wait = machine_run_slice(m, active ? ACTIVE_SLICE_NS : SLICE_NS);
         if (!m->quit)
             host_loop_once(wait);
     }

@@ -19,10 +19,14 @@
 #include "host/work.h"
 #include "machine.h"
 
-#define SLICE_NS                                                                                   \
-    5000000 /* JavaScript's timers and sockets wait this long while the guest is busy */
+/* JavaScript's timers and sockets wait this long while the guest is busy: less while there is
+ * traffic. */
+#define SLICE_NS        5000000
+#define ACTIVE_SLICE_NS 1000000
+#define ACTIVE_NS       100000000 /* so long after the last event */
 
 static struct machine *machine;
+static int64_t active_until_ns;
 
 /* ---- time and randomness ---- */
 
@@ -53,6 +57,11 @@ void host_wake(void)
     slipway_js_wake();
 }
 
+void loop_active(void)
+{
+    active_until_ns = host_monotonic_ns() + ACTIVE_NS;
+}
+
 /* ---- the loop ---- */
 
 /* Runs one slice. Returns ms until the next is needed: 0 at once, infinity not before host_wake();
@@ -64,7 +73,8 @@ EMSCRIPTEN_KEEPALIVE double slipway_turn(void)
      * the slice knows of all timers when it says how long nobody is needed. */
     host_run_deferred();
     if (!machine->quit) {
-        wait = machine_run_slice(machine, SLICE_NS);
+        bool active = host_monotonic_ns() < active_until_ns;
+        wait = machine_run_slice(machine, active ? ACTIVE_SLICE_NS : SLICE_NS);
         int64_t periodic = host_run_periodics();
         if (periodic < wait)
             wait = periodic;

@@ -52,6 +52,7 @@ static void update_name(struct host_stream *s)
 EMSCRIPTEN_KEEPALIVE void slipway_stream_event(struct host_stream *s, int event, int argument)
 {
     const struct host_stream_ops *ops = s->ops;
+    loop_active();
     switch (event) {
     case EVENT_READABLE:
         if (ops && ops->readable)

@@ -20,6 +20,8 @@ struct host_address;
 
 void slipway_js_start(void); /* begin to call slipway_turn() */
 void slipway_js_wake(void);
+/* JavaScript reported an event of a socket: slices of the machine get shorter for a while. */
+void loop_active(void);
 void slipway_js_random(void *buf, size_t len);
 
 /* Streams are numbers in JavaScript; @owner comes back in slipway_stream_event(). Opening gives a

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/wasm.h"
 #include "net/user/sockets.h"
 
 int user_js_open(int family, bool stream, struct user_transport *owner);
@@ -287,6 +288,7 @@ static bool js_name_server(struct user_transport *t, int family, struct sockaddr
 /* From JavaScript: a socket that is asked about is ready. */
 EMSCRIPTEN_KEEPALIVE void user_socket_ready(struct user_transport *t)
 {
+    loop_active();
     t->ready(t->opaque);
 }
 
