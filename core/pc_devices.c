@@ -172,4 +172,9 @@ void device_print_props(const struct device_class *cls)
             printf(" (default: %s)", p->def);
         printf("\n");
     }
+    if (!strcmp(cls->bus, "PCI"))
+        printf("  addr=<SLOT[.FUNCTION]> - place on the bus, hexadecimal (default: the first free "
+               "slot)\n");
+    if (!strcmp(cls->bus, "PCI") || !strcmp(cls->bus, "ISA"))
+        printf("  bus=<%s.0> - the bus\n", !strcmp(cls->bus, "PCI") ? "pci" : "isa");
 }

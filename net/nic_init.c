@@ -21,12 +21,17 @@ struct wanted_nic {
     char *netdev;
 };
 
-static bool is_nic(const struct device_class *c)
+static bool has_prop(const struct device_class *c, const char *name)
 {
     for (const struct prop *p = c->props; p && p->name; p++)
-        if (!strcmp(p->name, "netdev"))
+        if (!strcmp(p->name, name))
             return true;
     return false;
+}
+
+static bool is_nic(const struct device_class *c)
+{
+    return has_prop(c, "netdev");
 }
 
 /* A NIC's class by the name of its model; QEMU's short "virtio" too. */
@@ -114,7 +119,8 @@ static bool make(struct machine *m, const struct wanted_nic *w, unsigned *isa, s
     bool ok = device_set_prop(d, "netdev", w->netdev, err) &&
               (!o->mac || set_mac(d, o->mac, err)) &&
               (!alias || !alias->prop || device_set_prop(d, alias->prop, alias->value, err)) &&
-              (!o->vectors || device_set_prop(d, "vectors", o->vectors, err)) &&
+              (!o->vectors || !has_prop(c, "vectors") ||
+               device_set_prop(d, "vectors", o->vectors, err)) &&
               (strcmp(c->bus, "ISA") || place_isa(d, (*isa)++, err));
     if (!ok) {
         device_free(d);
