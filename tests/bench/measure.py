@@ -13,7 +13,9 @@ line that users have.
 import os
 import re
 import selectors
+import signal
 import subprocess
+import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -27,6 +29,10 @@ ROWS_APPEND = BOOT_APPEND + " tsc=reliable mitigations=off nokaslr random.trust_
 
 ROWS = """core_short dhry core sieve u64 interp fib icall memcpy stream chase unaligned syscall pipe fork exec mmap sigsegv smc
     genjit simd bigcode nbody_x87 nbody_sse2 sh_sha256 sh_gzip sh_awk sh_sort sh_arith sh_fork sh_subst""".split()
+
+
+# A run that is ended from outside ends its emulator too.
+signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
 
 class Failure(Exception):
