@@ -207,6 +207,8 @@ ssize_t user_sendto(int s, const void *buf, size_t len, int flags, const struct 
                     socklen_t addrlen)
 {
     CHANNEL(s);
+    if (len > PTRDIFF_MAX) /* a UDP header shorter than itself: libslirp leaves that to the host */
+        return result(-EMSGSIZE);
     return result(c->transport->ops->sendto(c, buf, len, flags, addr, addrlen));
 }
 
