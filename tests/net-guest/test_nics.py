@@ -15,9 +15,9 @@ def initramfs(flavour):
     return path
 
 
-def boot(emulator, flavour, *options, append=""):
+def boot(emulator, flavour, *options, append="", **named):
     pc = PC(emulator, "-m", "256", "-kernel", guest(f"vmlinuz-{flavour}"), "-initrd", initramfs(flavour),
-            "-append", f"console=ttyS0 loglevel=1 {append}", "-no-reboot", *options)
+            "-append", f"console=ttyS0 loglevel=1 {append}", "-no-reboot", *options, **named)
     pc.expect("guest# ", seconds=60)
     return pc
 
