@@ -14,6 +14,7 @@
 
 #define MAX_INSNS  2000 /* of one comparison */
 #define MAX_WRITES 65536
+#define STATE_BYTES offsetof(struct cpu, jump_context)
 
 struct write {
     uintptr_t host;
@@ -21,9 +22,10 @@ struct write {
     uint8_t old[16], fresh[16];
 };
 
-/* All state of struct cpu that instructions change; it ends before the caches. */
+/* State of struct cpu that instructions change: all before the caches. (Of a whole struct, so that it
+ * can be looked at as one.) */
 struct state {
-    _Alignas(struct cpu) uint8_t bytes[offsetof(struct cpu, jump_context)];
+    _Alignas(struct cpu) uint8_t bytes[sizeof(struct cpu)];
 };
 
 static struct write writes[MAX_WRITES];
@@ -55,11 +57,11 @@ static const struct cpu *view(const struct state *s)
 }
 static void save(struct state *s, const struct cpu *c)
 {
-    memcpy(s->bytes, c, sizeof s->bytes);
+    memcpy(s->bytes, c, STATE_BYTES);
 }
 static void restore(struct cpu *c, const struct state *s)
 {
-    memcpy(c, s->bytes, sizeof s->bytes);
+    memcpy(c, s->bytes, STATE_BYTES);
 }
 
 static void put_back(unsigned count)
