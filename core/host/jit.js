@@ -12,11 +12,35 @@ mergeInto(LibraryManager.library, {
     var simd = valid([1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 10, 9, 1, 7, 0, 65, 0, 253, 15, 26, 11]);
     return simd ? (tail ? 3 : 1) : 0;
   },
-  slipway_js_jit_install: function (pointer, length) {
+  $slipwayJit: { imports: {} },
+  slipway_js_jit_init__deps: ['$slipwayJit'],
+  slipway_js_jit_init: function (functions, count, chain, length) {
+    var imports = { m: wasmMemory, t: wasmTable };
+    functions >>>= 0;
+    chain >>>= 0;
+    for (var k = 0; k < count; k++)
+      imports[String.fromCharCode(97 + k)] = wasmTable.get(HEAPU32[(functions >>> 2) + k]);
+    slipwayJit.imports = { e: imports };
+    if (!length)
+      return 1;
+    try {
+      var module = new WebAssembly.Module(HEAPU8.subarray(chain, chain + length));
+      imports.a = new WebAssembly.Instance(module, slipwayJit.imports).exports['0'];
+      return 1;
+    } catch (e) {
+      err('slipway: no translated code: ' + e);
+      return 0;
+    }
+  },
+  slipway_js_jit_install__deps: ['$slipwayJit'],
+  slipway_js_jit_install: function (pointer, length, slots, count) {
     pointer >>>= 0;
+    slots >>>= 0;
     try {
       var module = new WebAssembly.Module(HEAPU8.subarray(pointer, pointer + length));
-      new WebAssembly.Instance(module, { e: { m: wasmMemory, t: wasmTable } });
+      var functions = new WebAssembly.Instance(module, slipwayJit.imports).exports;
+      for (var k = 0; k < count; k++)
+        wasmTable.set(HEAPU32[(slots >>> 2) + k], functions[k]);
       return 1;
     } catch (e) {
       err('slipway: translated code was refused: ' + e);

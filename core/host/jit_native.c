@@ -5,7 +5,11 @@ unsigned host_jit_support(void)
 {
     return 0;
 }
-bool host_jit_install(const uint8_t *module, size_t len)
+bool host_jit_init(void (*const *functions)(void), unsigned count, const uint8_t *chain, size_t len)
+{
+    return false;
+}
+bool host_jit_install(const uint8_t *module, size_t len, const uint32_t *slots, unsigned count)
 {
     return false;
 }

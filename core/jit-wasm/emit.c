@@ -4,7 +4,6 @@
  */
 #include "jit-wasm/emit.h"
 
-#include <stddef.h>
 #include <string.h>
 
 #include "cpu/block.h"
@@ -125,12 +124,10 @@ int emit_tmp(struct emit *e, enum wasm_type t)
     return *slot;
 }
 
-void emit_call(struct emit *e, enum wasm_sig sig, const void *fn)
+void emit_call(struct emit *e, enum jit_import fn)
 {
-    emit_i32(e, (int32_t)(uintptr_t)fn);
-    op(e, W_CALL_INDIRECT);
-    wb_u32(&e->b, sig);
-    wb_u32(&e->b, 0);
+    op(e, W_CALL);
+    wb_u32(&e->b, fn);
 }
 
 /* ---- registers ---- */
@@ -447,7 +444,7 @@ void emit_handler(struct emit *e)
     store_local(e, W_I32_STORE, e->budget, &e->c->budget);
     emit_i32(e, (int32_t)(uintptr_t)e->c);
     emit_i32(e, (int32_t)(uintptr_t)region_add_insn(e->out, i));
-    emit_call(e, SIG_HANDLER, (const void *)jit_call_handler);
+    emit_call(e, IM_HANDLER);
     int status = emit_tmp(e, W_I32);
     set_local(e, status);
     /* What the handler writes must be written back by the epilogue only if it has a local. */
@@ -607,65 +604,12 @@ static void leave_epilogue(struct emit *e)
     op(e, W_RETURN);
 }
 
-/* Looks for a region at @next; see struct jit_jump. */
 static void chain_epilogue(struct emit *e)
 {
-    int la = emit_local(e, W_I64), at = emit_local(e, W_I32);
     store_all(e);
-    open_block(e, W_BLOCK, W_VOID);
-    if (e->tail_calls) {
-        get_local(e, e->budget);
-        emit_i32(e, 0);
-        op(e, W_I32_LE_S);
-        op(e, W_BR_IF);
-        wb_u32(&e->b, 0);
-        get_local(e, e->next);
-        if (!e->m64) {
-            if (!e->flat) {
-                emit_load_fixed(e, W_I64_LOAD, &e->c->seg_base[SEG_CS]);
-                op(e, W_I64_ADD);
-            }
-            emit_i64(e, 0xffffffffll);
-            op(e, W_I64_AND);
-        }
-        tee_local(e, la);
-        op(e, W_I32_WRAP_I64);
-        tee_local(e, at);
-        get_local(e, at);
-        emit_i32(e, 12);
-        op(e, W_I32_SHR_U);
-        op(e, W_I32_XOR);
-        emit_i32(e, JIT_JUMPS - 1);
-        op(e, W_I32_AND);
-        emit_i32(e, 4);
-        op(e, W_I32_SHL);
-        tee_local(e, at);
-        emit_mem_op(e, W_I64_LOAD, 3,
-                    (uint32_t)(uintptr_t)jit_jumps + offsetof(struct jit_jump, la));
-        get_local(e, la);
-        op(e, W_I64_NE);
-        op(e, W_BR_IF);
-        wb_u32(&e->b, 0);
-        get_local(e, at);
-        emit_mem_op(e, W_I32_LOAD, 2,
-                    (uint32_t)(uintptr_t)jit_jumps + offsetof(struct jit_jump, context));
-        emit_load_fixed(e, W_I32_LOAD, &e->c->jump_context);
-        op(e, W_I32_NE);
-        op(e, W_BR_IF);
-        wb_u32(&e->b, 0);
-        get_local(e, e->next);
-        get_local(e, at);
-        emit_mem_op(e, W_I32_LOAD, 2,
-                    (uint32_t)(uintptr_t)jit_jumps + offsetof(struct jit_jump, slot));
-        op(e, W_RETURN_CALL_INDIRECT);
-        wb_u32(&e->b, SIG_REGION);
-        wb_u32(&e->b, 0);
-    }
-    close_block(e);
-    store_local(e, W_I64_STORE, e->next, &e->c->rip);
-    emit_store_begin(e);
-    emit_i32(e, LEAVE_CHAIN);
-    emit_store_end(e, W_I32_STORE, &jit_shared.status);
+    get_local(e, e->next);
+    op(e, e->tail_calls ? W_RETURN_CALL : W_CALL);
+    wb_u32(&e->b, IM_CHAIN);
 }
 
 static void begin(struct emit *e)

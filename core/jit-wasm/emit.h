@@ -12,7 +12,7 @@
  *       end
  *       leave: stores everything, returns to C with a point and a status (jit_shared)
  *     end
- *     chain: stores everything, looks `next` up in the jump cache, tail-calls the region there
+ *     chain: stores everything and tail-calls the chain (chain.c), which finds the region at `next`
  *
  * Registers live in locals: the 16 general ones as i64 in 64-bit code and i32 otherwise, XMM as
  * v128. Emission runs twice: the first pass finds out which registers the region uses and writes,
@@ -121,8 +121,8 @@ void branch(struct emit *e, enum wasm_op br, int label);
 /* A fresh local of the function; a temporary that is free again after the instruction. */
 int emit_local(struct emit *e, enum wasm_type t);
 int emit_tmp(struct emit *e, enum wasm_type t);
-/* Calls the C function @fn (of @sig) through the table; arguments are on the stack. */
-void emit_call(struct emit *e, enum wasm_sig sig, const void *fn);
+/* Calls one of the functions that every module imports; arguments are on the stack. */
+void emit_call(struct emit *e, enum jit_import fn);
 
 /* ---- registers ---- */
 

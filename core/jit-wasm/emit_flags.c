@@ -287,7 +287,7 @@ static void canonical_mul(struct emit *e, bool is_signed)
     } else {
         get_raw64(e, 0);
         get_raw64(e, 1);
-        emit_call(e, SIG_I64_I64, is_signed ? (const void *)jit_mulhs : (const void *)jit_mulhu);
+        emit_call(e, is_signed ? IM_MULHS : IM_MULHU);
         if (is_signed) {
             get_local(e, r);
             shift64(e, W_I64_SHR_S, 63);
@@ -329,7 +329,7 @@ static void canonical_dyn(struct emit *e)
     emit_store_begin(e);
     get_local(e, e->fk);
     emit_store_end(e, W_I32_STORE, &jit_shared.fk);
-    emit_call(e, SIG_VOID, (const void *)jit_settle);
+    emit_call(e, IM_SETTLE);
     for (int k = 0; k < 4; k++) {
         emit_load_fixed(e, W_I64_LOAD, words[k]);
         set_local(e, locals[k]);

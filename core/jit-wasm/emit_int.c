@@ -634,7 +634,7 @@ static void emit_mul(struct emit *e, const struct insn *i)
     } else {
         get_local(e, a);
         get_local(e, v);
-        emit_call(e, SIG_I64_I64, is_signed ? (const void *)jit_mulhs : (const void *)jit_mulhu);
+        emit_call(e, is_signed ? IM_MULHS : IM_MULHU);
         emit_set(e, 3, RDX);
         get_local(e, a);
         get_local(e, v);

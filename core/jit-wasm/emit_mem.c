@@ -126,7 +126,7 @@ int emit_linear(struct emit *e, unsigned seg, unsigned bytes, enum access a)
     get_la64(e, la);
     emit_i32(e, emit_point(e));
     emit_i32(e, (int32_t)JIT_INFO(bytes, seg, a == ACCESS_WRITE));
-    emit_call(e, SIG_CHECK, (const void *)jit_seg_check);
+    emit_call(e, IM_SEG_CHECK);
     op(e, W_I32_WRAP_I64);
     set_local(e, la);
     check_fault(e);
@@ -205,12 +205,12 @@ static const uint8_t load_ops[] = { W_I32_LOAD8_U, W_I32_LOAD16_U, W_I32_LOAD, W
 static const uint8_t store_ops[] = { W_I32_STORE8, W_I32_STORE16, W_I32_STORE, W_I64_STORE };
 
 /* Calls slow path @fn with la, the point and the info. */
-static void call_slow(struct emit *e, enum wasm_sig sig, const void *fn, unsigned bytes,
-                      unsigned seg, enum access a)
+static void call_slow(struct emit *e, enum jit_import fn, unsigned bytes, unsigned seg,
+                      enum access a)
 {
     emit_i32(e, emit_point(e));
     emit_i32(e, (int32_t)JIT_INFO(bytes, seg, a == ACCESS_WRITE));
-    emit_call(e, sig, fn);
+    emit_call(e, fn);
 }
 
 void emit_load(struct emit *e, int la, unsigned seg, unsigned osz)
@@ -224,7 +224,7 @@ void emit_load(struct emit *e, int la, unsigned seg, unsigned osz)
     close_block(e);
     before_slow(e);
     get_la64(e, la);
-    call_slow(e, SIG_READ, (const void *)jit_read, 1u << osz, seg, ACCESS_READ);
+    call_slow(e, IM_READ, 1u << osz, seg, ACCESS_READ);
     if (osz < 3)
         op(e, W_I32_WRAP_I64);
     after_slow(e);
@@ -247,7 +247,7 @@ void emit_store(struct emit *e, int la, unsigned seg, unsigned osz, int value)
     get_local(e, value);
     if (osz < 3)
         op(e, W_I64_EXTEND_I32_U);
-    call_slow(e, SIG_WRITE, (const void *)jit_write, 1u << osz, seg, ACCESS_WRITE);
+    call_slow(e, IM_WRITE, 1u << osz, seg, ACCESS_WRITE);
     after_slow(e);
     branch(e, W_BR_IF, e->leave);
     close_block(e);
@@ -266,7 +266,7 @@ void emit_load128(struct emit *e, int la, unsigned seg)
     close_block(e);
     before_slow(e);
     get_la64(e, la);
-    call_slow(e, SIG_CHECK, (const void *)jit_read128, 16, seg, ACCESS_READ);
+    call_slow(e, IM_READ128, 16, seg, ACCESS_READ);
     op(e, W_DROP);
     after_slow(e);
     check_fault(e);
@@ -296,7 +296,7 @@ void emit_store128(struct emit *e, int la, unsigned seg, int value)
     wb_u32(&e->b, (uint32_t)(uintptr_t)jit_shared.scratch);
     before_slow(e);
     get_la64(e, la);
-    call_slow(e, SIG_CHECK, (const void *)jit_write128, 16, seg, ACCESS_WRITE);
+    call_slow(e, IM_WRITE128, 16, seg, ACCESS_WRITE);
     op(e, W_DROP);
     after_slow(e);
     check_fault(e);
@@ -318,7 +318,7 @@ void emit_rmw_load(struct emit *e, int la, unsigned seg, unsigned osz, int *host
     set_local(e, *host);
     before_slow(e);
     get_la64(e, la);
-    call_slow(e, SIG_READ, (const void *)jit_rmw_read, 1u << osz, seg, ACCESS_WRITE);
+    call_slow(e, IM_RMW_READ, 1u << osz, seg, ACCESS_WRITE);
     if (osz < 3)
         op(e, W_I32_WRAP_I64);
     after_slow(e);
@@ -339,7 +339,7 @@ void emit_rmw_store(struct emit *e, int la, unsigned seg, unsigned osz, int host
     get_local(e, value);
     if (osz < 3)
         op(e, W_I64_EXTEND_I32_U);
-    call_slow(e, SIG_WRITE, (const void *)jit_write, 1u << osz, seg, ACCESS_WRITE);
+    call_slow(e, IM_WRITE, 1u << osz, seg, ACCESS_WRITE);
     after_slow(e);
     branch(e, W_BR_IF, e->leave);
     close_block(e);

@@ -32,7 +32,7 @@ void jit_enable(struct cpu *c, uint32_t threshold)
     unsigned support = host_jit_support();
     jit_cpu = c;
     tail_calls = support & HOST_JIT_TAIL_CALLS;
-    c->jit = support != 0;
+    c->jit = support != 0 && chain_init(c, tail_calls);
     block_heat = (int32_t)threshold;
 }
 
@@ -64,11 +64,11 @@ static struct region *translate(struct cpu *c)
     if (ok)
         r->slot = cache_slot();
     if (ok && r->slot) {
-        struct wasm_func f = { &e.b, r->slot };
-        wasm_module(&module, &f, 1);
+        const struct wbuf *body = &e.b;
+        chain_module(&module, &body, 1);
         r->wasm_bytes = (uint32_t)module.len;
         int64_t emitted = host_monotonic_ns();
-        ok = !module.failed && host_jit_install(module.data, module.len);
+        ok = !module.failed && host_jit_install(module.data, module.len, &r->slot, 1);
         jit_stats.install_ns += host_monotonic_ns() - emitted;
         jit_stats.emit_ns += emitted - start;
     }

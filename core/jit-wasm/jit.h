@@ -86,7 +86,29 @@ bool jit_note_write(uintptr_t host, size_t len, uint64_t *chunks);
 /* Drops everything. */
 void jit_flush_all(void);
 
-/* ---- slow paths that translated code calls (helpers.c) ---- */
+/* ---- what translated code calls (helpers.c; the chain: chain.c) ---- */
+
+/* Function index in every module. */
+enum jit_import {
+    IM_CHAIN,
+    IM_READ,
+    IM_WRITE,
+    IM_RMW_READ,
+    IM_READ128,
+    IM_WRITE128,
+    IM_SEG_CHECK,
+    IM_HANDLER,
+    IM_SETTLE,
+    IM_MULHU,
+    IM_MULHS,
+    IM_COUNT
+};
+/* Makes the function behind IM_CHAIN and hands all to the host. False: no translated code. */
+bool chain_init(struct cpu *c, bool tail_calls);
+struct wbuf;
+/* One module of @count functions. */
+void chain_module(struct wbuf *out, const struct wbuf *const *codes, unsigned count);
+
 uint64_t jit_read(uint64_t la, uint32_t point, uint32_t info);
 uint32_t jit_write(uint64_t la, uint64_t value, uint32_t point, uint32_t info);
 uint64_t jit_rmw_read(uint64_t la, uint32_t point, uint32_t info);

@@ -12,8 +12,8 @@
 #include "cpu/mem.h"
 #include "jit-wasm/cache.h"
 
-#define MAX_INSNS  2000 /* of one comparison */
-#define MAX_WRITES 65536
+#define MAX_INSNS   2000 /* of one comparison */
+#define MAX_WRITES  65536
 #define STATE_BYTES offsetof(struct cpu, jump_context)
 
 struct write {
@@ -22,8 +22,8 @@ struct write {
     uint8_t old[16], fresh[16];
 };
 
-/* State of struct cpu that instructions change: all before the caches. (Of a whole struct, so that it
- * can be looked at as one.) */
+/* State of struct cpu that instructions change: all before the caches. (Of a whole struct, so that
+ * it can be looked at as one.) */
 struct state {
     _Alignas(struct cpu) uint8_t bytes[sizeof(struct cpu)];
 };

@@ -1,6 +1,7 @@
 /* The encoder of wasm.h. */
 #include "jit-wasm/wasm.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,27 +112,40 @@ static void add_types(struct wbuf *b)
     }
 }
 
-void wasm_module(struct wbuf *out, const struct wasm_func *funcs, unsigned count)
+static void import_header(struct wbuf *b, const char *what, uint8_t kind)
+{
+    name(b, "e");
+    name(b, what);
+    wb_u8(b, kind);
+}
+
+void wasm_module(struct wbuf *out, bool table, const struct wasm_import *imports,
+                 unsigned import_count, const struct wbuf *const *codes, unsigned count)
 {
     static const uint8_t header[] = { 0, 'a', 's', 'm', 1, 0, 0, 0 };
     struct wbuf b = { 0 };
+    char text[12];
     wb_bytes(out, header, sizeof header);
 
     add_types(&b);
     section(out, 1, &b);
 
-    wb_u32(&b, 2);
-    name(&b, "e");
-    name(&b, "m");
-    wb_u8(&b, 2); /* memory, no maximum */
-    wb_u8(&b, 0);
+    wb_u32(&b, 1 + table + import_count);
+    import_header(&b, "m", 2);
+    wb_u8(&b, 0); /* no maximum */
     wb_u32(&b, 1);
-    name(&b, "e");
-    name(&b, "t");
-    wb_u8(&b, 1); /* table of funcref, no maximum */
-    wb_u8(&b, 0x70);
-    wb_u8(&b, 0);
-    wb_u32(&b, 1);
+    if (table) {
+        import_header(&b, "t", 1);
+        wb_u8(&b, 0x70); /* funcref */
+        wb_u8(&b, 0);
+        wb_u32(&b, 1);
+    }
+    for (unsigned k = 0; k < import_count; k++) {
+        text[0] = imports[k].name;
+        text[1] = 0;
+        import_header(&b, text, 0);
+        wb_u32(&b, imports[k].sig);
+    }
     section(out, 2, &b);
 
     wb_u32(&b, count);
@@ -141,20 +155,18 @@ void wasm_module(struct wbuf *out, const struct wasm_func *funcs, unsigned count
 
     wb_u32(&b, count);
     for (unsigned k = 0; k < count; k++) {
-        wb_u8(&b, 0); /* active, table 0 */
-        wb_u8(&b, W_I32_CONST);
-        wb_s64(&b, funcs[k].slot);
-        wb_u8(&b, W_END);
-        wb_u32(&b, 1);
-        wb_u32(&b, k);
+        snprintf(text, sizeof text, "%u", k);
+        name(&b, text);
+        wb_u8(&b, 0);
+        wb_u32(&b, import_count + k);
     }
-    section(out, 9, &b);
+    section(out, 7, &b);
 
     wb_u32(&b, count);
     for (unsigned k = 0; k < count; k++) {
-        wb_u32(&b, (uint32_t)funcs[k].code->len);
-        wb_bytes(&b, funcs[k].code->data, funcs[k].code->len);
-        out->failed |= funcs[k].code->failed;
+        wb_u32(&b, (uint32_t)codes[k]->len);
+        wb_bytes(&b, codes[k]->data, codes[k]->len);
+        out->failed |= codes[k]->failed;
     }
     section(out, 10, &b);
     wb_free(&b);

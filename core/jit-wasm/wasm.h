@@ -45,7 +45,9 @@ enum wasm_op {
     W_BR_IF = 0x0d,
     W_BR_TABLE = 0x0e,
     W_RETURN = 0x0f,
+    W_CALL = 0x10,
     W_CALL_INDIRECT = 0x11,
+    W_RETURN_CALL = 0x12,
     W_RETURN_CALL_INDIRECT = 0x13,
     W_DROP = 0x1a,
     W_SELECT = 0x1b,
@@ -216,14 +218,16 @@ enum wasm_sig {
     SIG_COUNT
 };
 
-/* One function of a module: the encoded locals and body, and the table slot that it goes to. */
-struct wasm_func {
-    const struct wbuf *code;
-    uint32_t slot;
+/* A function that a module imports from "e" by a name of one letter; it has its place in @imports
+ * as function index. */
+struct wasm_import {
+    char name;
+    uint8_t sig; /* enum wasm_sig */
 };
 
-/* A module that imports memory "e"."m" and table "e"."t" and puts its functions, all of
- * SIG_REGION, into their slots. */
-void wasm_module(struct wbuf *out, const struct wasm_func *funcs, unsigned count);
+/* A module that imports memory "e"."m", with @table also the table "e"."t", and functions, and
+ * exports its own, all of SIG_REGION, as "0", "1", ... @codes: encoded locals and bodies. */
+void wasm_module(struct wbuf *out, bool table, const struct wasm_import *imports,
+                 unsigned import_count, const struct wbuf *const *codes, unsigned count);
 
 #endif

@@ -1,0 +1,124 @@
+/*
+ * How one region goes on to the next, and what every module imports.
+ *
+ * A region that is left for another address stores its registers and tail-calls the chain with that
+ * address. The chain looks the address up in the jump cache and tail-calls the region's function in
+ * the table; on a miss, or when the slice is over, it returns to C. It is a small WebAssembly
+ * function made at start-up, in a module of its own: in V8 every instance that imports a table has
+ * a copy of it (as of version 11), so that modules with the table would cost more the more there
+ * are. Engines without tail calls get a C function that always returns.
+ */
+#include <stddef.h>
+
+#include "host/host.h"
+#include "jit-wasm/emit.h"
+
+static const struct wasm_import imports[IM_COUNT] = {
+    [IM_CHAIN] = { 'a', SIG_REGION },    [IM_READ] = { 'b', SIG_READ },
+    [IM_WRITE] = { 'c', SIG_WRITE },     [IM_RMW_READ] = { 'd', SIG_READ },
+    [IM_READ128] = { 'e', SIG_CHECK },   [IM_WRITE128] = { 'f', SIG_CHECK },
+    [IM_SEG_CHECK] = { 'g', SIG_CHECK }, [IM_HANDLER] = { 'h', SIG_HANDLER },
+    [IM_SETTLE] = { 'i', SIG_VOID },     [IM_MULHU] = { 'j', SIG_I64_I64 },
+    [IM_MULHS] = { 'k', SIG_I64_I64 },
+};
+
+void chain_module(struct wbuf *out, const struct wbuf *const *codes, unsigned count)
+{
+    wasm_module(out, false, imports, IM_COUNT, codes, count);
+}
+
+static void chain_return(uint64_t rip)
+{
+    jit_cpu->rip = rip;
+    jit_shared.status = LEAVE_CHAIN;
+}
+
+enum { L_RIP, L_LA, L_AT };
+
+static void leave_unless_equal(struct emit *e, enum wasm_op ne)
+{
+    op(e, ne);
+    branch(e, W_BR_IF, e->depth);
+}
+
+static void emit_chain_function(struct emit *e, struct cpu *c)
+{
+    const uint32_t jumps = (uint32_t)(uintptr_t)jit_jumps;
+    wb_u32(&e->b, 2); /* locals: i64 la, i32 at */
+    wb_u32(&e->b, 1);
+    wb_u8(&e->b, W_I64);
+    wb_u32(&e->b, 1);
+    wb_u8(&e->b, W_I32);
+    open_block(e, W_BLOCK, W_VOID);
+    emit_load_fixed(e, W_I32_LOAD, &c->budget);
+    emit_i32(e, 0);
+    op(e, W_I32_LE_S);
+    branch(e, W_BR_IF, e->depth);
+    get_local(e, L_RIP);
+    emit_load_fixed(e, W_I64_LOAD, &c->seg_base[SEG_CS]);
+    op(e, W_I64_ADD);
+    emit_load_fixed(e, W_I64_LOAD, &c->la_mask);
+    op(e, W_I64_AND);
+    tee_local(e, L_LA);
+    op(e, W_I32_WRAP_I64);
+    tee_local(e, L_AT);
+    get_local(e, L_AT);
+    emit_i32(e, 12);
+    op(e, W_I32_SHR_U);
+    op(e, W_I32_XOR);
+    emit_i32(e, JIT_JUMPS - 1);
+    op(e, W_I32_AND);
+    emit_i32(e, 4); /* sizeof(struct jit_jump) */
+    op(e, W_I32_SHL);
+    tee_local(e, L_AT);
+    emit_mem_op(e, W_I64_LOAD, 3, jumps + offsetof(struct jit_jump, la));
+    get_local(e, L_LA);
+    leave_unless_equal(e, W_I64_NE);
+    get_local(e, L_AT);
+    emit_mem_op(e, W_I32_LOAD, 2, jumps + offsetof(struct jit_jump, context));
+    emit_load_fixed(e, W_I32_LOAD, &c->jump_context);
+    leave_unless_equal(e, W_I32_NE);
+    get_local(e, L_RIP);
+    get_local(e, L_AT);
+    emit_mem_op(e, W_I32_LOAD, 2, jumps + offsetof(struct jit_jump, slot));
+    op(e, W_RETURN_CALL_INDIRECT);
+    wb_u32(&e->b, SIG_REGION);
+    wb_u32(&e->b, 0);
+    close_block(e);
+    emit_store_begin(e);
+    get_local(e, L_RIP);
+    emit_store_end(e, W_I64_STORE, &c->rip);
+    emit_store_begin(e);
+    emit_i32(e, LEAVE_CHAIN);
+    emit_store_end(e, W_I32_STORE, &jit_shared.status);
+    op(e, W_END);
+}
+
+bool chain_init(struct cpu *c, bool tail_calls)
+{
+    static struct emit e;
+    void (*const functions[IM_COUNT])(void) = {
+        [IM_CHAIN] = (void (*)(void))chain_return,
+        [IM_READ] = (void (*)(void))jit_read,
+        [IM_WRITE] = (void (*)(void))jit_write,
+        [IM_RMW_READ] = (void (*)(void))jit_rmw_read,
+        [IM_READ128] = (void (*)(void))jit_read128,
+        [IM_WRITE128] = (void (*)(void))jit_write128,
+        [IM_SEG_CHECK] = (void (*)(void))jit_seg_check,
+        [IM_HANDLER] = (void (*)(void))jit_call_handler,
+        [IM_SETTLE] = jit_settle,
+        [IM_MULHU] = (void (*)(void))jit_mulhu,
+        [IM_MULHS] = (void (*)(void))jit_mulhs,
+    };
+    struct wbuf module = { 0 };
+    if (tail_calls) {
+        const struct wbuf *code = &e.b;
+        wb_reset(&e.b);
+        e.depth = 0;
+        emit_chain_function(&e, c);
+        wasm_module(&module, true, NULL, 0, &code, 1);
+    }
+    bool ok = !module.failed && host_jit_init(functions, IM_COUNT, module.data, module.len);
+    wb_free(&module);
+    return ok;
+}
