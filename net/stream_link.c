@@ -26,6 +26,9 @@
 #include "clock.h"
 #include "host/host.h"
 #include "machine.h"
+#include "monitor/json.h"
+#include "monitor/monitor.h"
+#include "monitor/text.h"
 #include "net/framing.h"
 #include "net/net.h"
 
@@ -62,6 +65,7 @@ static void complain(const struct stream_link *s, const char *what)
 }
 
 static void connection_lost(struct stream_link *s);
+static const struct net_client_ops stream_client_ops;
 
 /* ---- to the host ---- */
 
@@ -181,6 +185,45 @@ static void writable(struct net_client *nc)
         pump(s);
 }
 
+/* ---- QMP events (of -netdev stream, as in QEMU) ---- */
+
+static void add_address(const struct stream_link *s, const char *where, struct text *t)
+{
+    const char *colon = strrchr(where, ':');
+    if (strcmp(s->kind, "tcp") || !colon) {
+        bool fd = !strcmp(s->kind, "fd");
+        text_puts(t, fd ? "{\"str\": " : "{\"path\": ");
+        json_print_string(t, where, strlen(where));
+        text_printf(t, ", \"type\": \"%s\"}", fd ? "fd" : "unix");
+        return;
+    }
+    bool ipv6 = *where == '[';
+    text_puts(t, "{\"port\": ");
+    json_print_string(t, colon + 1, strlen(colon + 1));
+    text_printf(t, ", \"%s\": true, \"host\": ", ipv6 ? "ipv6" : "ipv4");
+    json_print_string(t, where + ipv6, (size_t)(colon - where) - 2 * ipv6);
+    text_puts(t, ", \"type\": \"inet\"}");
+}
+
+/* @where: NULL when the connection has ended. */
+static void send_event(const struct stream_link *s, const char *where)
+{
+    struct text t = { 0 };
+    if (s->nc.ops != &stream_client_ops)
+        return;
+    text_puts(&t, "{\"netdev-id\": ");
+    json_print_string(&t, s->nc.name, strlen(s->nc.name));
+    if (where) {
+        text_puts(&t, ", \"addr\": ");
+        add_address(s, where, &t);
+    }
+    text_puts(&t, "}");
+    monitor_send_event(s->nc.machine,
+                       where ? "NETDEV_STREAM_CONNECTED" : "NETDEV_STREAM_DISCONNECTED",
+                       text_str(&t));
+    text_free(&t);
+}
+
 /* ---- connections ---- */
 
 static void on_closed(void *opaque)
@@ -203,12 +246,15 @@ static void connection_made(struct stream_link *s, const char *format, const cha
     frame_reset(&s->in);
     s->out_start = s->out_end = 0;
     snprintf(s->info, sizeof s->info, format, where);
+    send_event(s, where);
 }
 
 static void connect_again(void *opaque);
 
 static void connection_lost(struct stream_link *s)
 {
+    if (s->state == CONNECTED)
+        send_event(s, NULL);
     host_stream_close(s->stream);
     s->stream = NULL;
     s->held = false;

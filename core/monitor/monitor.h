@@ -18,6 +18,8 @@ bool monitor_add_hmp(struct machine *m, struct chardev *c, struct error *err);
 bool monitor_add_qmp(struct machine *m, struct chardev *c, bool pretty, struct error *err);
 /* Opens all of -monitor, -qmp and -mon, and listens for the machine's events. */
 bool monitor_open_all(struct machine *m, struct error *err);
+/* Sends a QMP event to all who listen: @name and its data, a JSON object as text. */
+void monitor_send_event(struct machine *m, const char *name, const char *data);
 /* Frees all; the chardevs stay. */
 void monitor_free_all(struct machine *m);
 

@@ -105,6 +105,26 @@ static const struct {
     [SHUTDOWN_HOST_QMP_SYSTEM_RESET] = { "host-qmp-system-reset", false },
 };
 
+static void begin_event(struct text *t, const char *name)
+{
+    int64_t us = host_realtime_ns() / 1000;
+    text_printf(t, "{\"timestamp\": {\"seconds\": %lld, \"microseconds\": %lld}, \"event\": \"%s\"",
+                (long long)(us / 1000000), (long long)(us % 1000000), name);
+}
+
+void monitor_send_event(struct machine *m, const char *name, const char *data)
+{
+    for (struct monitor *mon = m->monitors; mon; mon = mon->next) {
+        struct text t = { 0 };
+        if (!mon->is_qmp || !mon->negotiated)
+            continue;
+        begin_event(&t, name);
+        text_printf(&t, ", \"data\": %s}", data);
+        send_text(mon, &t);
+        text_free(&t);
+    }
+}
+
 void qmp_event(void *opaque, enum machine_event e, enum shutdown_cause cause)
 {
     static const char *const names[] = {
@@ -115,11 +135,8 @@ void qmp_event(void *opaque, enum machine_event e, enum shutdown_cause cause)
     struct monitor *mon = opaque;
     if (!mon->negotiated)
         return;
-    int64_t us = host_realtime_ns() / 1000;
     struct text t = { 0 };
-    text_printf(&t,
-                "{\"timestamp\": {\"seconds\": %lld, \"microseconds\": %lld}, \"event\": \"%s\"",
-                (long long)(us / 1000000), (long long)(us % 1000000), names[e]);
+    begin_event(&t, names[e]);
     if (e == EVENT_SHUTDOWN || e == EVENT_RESET)
         text_printf(&t, ", \"data\": {\"guest\": %s, \"reason\": \"%s\"}",
                     causes[cause].guest ? "true" : "false", causes[cause].reason);

@@ -257,6 +257,22 @@ def test_reconnect(emulator):
         same("messages", pc.errors.count(f"slipway: netdev 'out': 127.0.0.1:{port}: Connection refused\n"), 2)
 
 
+def test_qmp_events_of_a_stream(emulator):
+    """As QEMU's: the test passes there too."""
+    port, path = free_port(), scratch("events")
+    with ends.emulator(emulator, f"stream,id=t,server=on,addr.type=inet,addr.host=127.0.0.1,addr.port={port}",
+                       f"stream,id=u,server=on,addr.type=unix,addr.path={path}") as pc:
+        pc.qmp("query-status")
+        for address, name in (port, "t"), (path, "u"):
+            end = StreamEnd.connect(address)
+            here = end.socket.getsockname()
+            expected = ({"path": path, "type": "unix"} if address == path else
+                        {"port": str(here[1]), "ipv4": True, "host": "127.0.0.1", "type": "inet"})
+            same("connected", pc.event("NETDEV_STREAM_CONNECTED")["data"], {"netdev-id": name, "addr": expected})
+            end.close()
+            same("ended", pc.event("NETDEV_STREAM_DISCONNECTED")["data"], {"netdev-id": name})
+
+
 def test_a_refused_connection_is_one_line(emulator):
     port = free_port()
     for text in f"socket,id=n,connect=127.0.0.1:{port}", (
