@@ -59,6 +59,14 @@ static bool is_quiet(const struct insn *i, const struct opcode *o)
     return jit_emits(i);
 }
 
+/* RCL and RCR: what they read goes into a register or memory, and not only (as with shifts by 0)
+ * into the flags that they leave. */
+static bool rotates_carry(const struct opcode *o)
+{
+    return o->map == MAP_1B && (o->reg == 2 || o->reg == 3) &&
+           ((o->byte & 0xfe) == 0xc0 || (o->byte & 0xfc) == 0xd0);
+}
+
 /* The need before @n, given the need @after it; sets n->want. */
 static enum flag_need before(struct rinsn *n, enum flag_need after)
 {
@@ -72,7 +80,9 @@ static enum flag_need before(struct rinsn *n, enum flag_need after)
             need = o->fl_read == FLB_C ? FN_CARRY : o->fl_read ? FN_READ : FN_NONE;
         else
             need =
-                after > FN_NONE || (o->fl_read & ~(o->fl_write | o->fl_undef)) ? FN_READ : FN_NONE;
+                after > FN_NONE || rotates_carry(o) || (o->fl_read & ~(o->fl_write | o->fl_undef))
+                    ? FN_READ
+                    : FN_NONE;
     } else if (o->fl_read) {
         need = FN_READ;
     }
