@@ -139,6 +139,7 @@ void cpu_update_mode(struct cpu *c)
     else if (c->seg[SEG_CS].attr & SEG_DB)
         mode |= MODE_CODE32;
     c->mode = mode;
+    c->sse_off = (c->cr0 & (CR0_EM | CR0_TS)) || !(c->cr4 & CR4_OSFXSR);
 
     bool code64 = (mode & MODE_CODE_MASK) == MODE_CODE64;
     c->la_mask = code64 ? ~0ull : 0xffffffffull;

@@ -270,6 +270,7 @@ struct cpu {
     uint8_t cpl;
     uint8_t mmu_index;
 
+    bool sse_off; /* SSE instructions fault: CR0.EM, CR0.TS or no CR4.OSFXSR */
     bool flat;    /* 32-bit code in flat segments: base 0, no limit, CS, DS, ES and SS alike */
     bool jit;     /* -accel jit: hot blocks are reported */
     bool jit_hot; /* interp_run() came back for the block at rip */

@@ -498,6 +498,7 @@ static void block_code(struct emit *e, int k, int fall)
     const struct rblock *b = &e->r->blocks[k];
     e->blk = b;
     e->kind = b->entry_flags;
+    e->sse_checked = false;
     if (b->loop_check) {
         get_local(e, e->budget);
         emit_i32(e, 0);

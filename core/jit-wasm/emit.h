@@ -87,9 +87,10 @@ struct emit {
 
     const struct rblock *blk;
     const struct rinsn *n;
-    unsigned index; /* of n in its block */
-    int kind;       /* enum flag_kind now */
-    int point;      /* of n, or -1 */
+    unsigned index;   /* of n in its block */
+    int kind;         /* enum flag_kind now */
+    int point;        /* of n, or -1 */
+    bool sse_checked; /* in this block: SSE is usable */
 };
 
 /* ---- frame (emit.c) ---- */
@@ -169,9 +170,12 @@ int emit_linear(struct emit *e, unsigned seg, unsigned bytes, enum access a);
 void emit_load(struct emit *e, int la, unsigned seg, unsigned osz);
 /* Stores the value in local @value. */
 void emit_store(struct emit *e, int la, unsigned seg, unsigned osz, int value);
-/* The same for 128 bits (v128 on the stack, in local @value). */
-void emit_load128(struct emit *e, int la, unsigned seg);
-void emit_store128(struct emit *e, int la, unsigned seg, int value);
+/* The same for 128 bits (v128 on the stack, in local @value). @aligned: leaves for the interpreter
+ * if the address isn't a multiple of 16. */
+void emit_load128(struct emit *e, int la, unsigned seg, bool aligned);
+void emit_store128(struct emit *e, int la, unsigned seg, int value, bool aligned);
+/* Loads 4 or 8 bytes (@osz 2, 3) into the low part of a v128, the rest is 0. */
+void emit_load_low(struct emit *e, int la, unsigned seg, unsigned osz);
 /* Read-modify-write: emit_rmw_load leaves the value on the stack and a host address (0: slow) in
  * the temporary *host; emit_rmw_store stores local @value there. */
 void emit_rmw_load(struct emit *e, int la, unsigned seg, unsigned osz, int *host);

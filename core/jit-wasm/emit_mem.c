@@ -147,10 +147,17 @@ static uint32_t tlb_address(const struct emit *e, enum access a)
     return (uint32_t)(uintptr_t)c->tlbs[c->mmu_index][a].e;
 }
 
+/* As a number of bytes: 16, at a multiple of 16. */
+enum { ALIGNED_16 = 1 << 8 };
+
 /* Branches to the innermost label if the access can't go straight to memory; otherwise leaves the
- * host address on the stack. */
+ * host address on the stack. What must be aligned can't cross a page, and its low bits, left in
+ * the address, differ from any tag if they aren't 0. */
 static void look_up(struct emit *e, int la, unsigned bytes, enum access a)
 {
+    int keep = bytes == ALIGNED_16 ? -4096 | 15 : -4096;
+    if (bytes == ALIGNED_16)
+        bytes = 1;
     int at = emit_tmp(e, W_I32);
     uint32_t tlb = tlb_address(e, a);
     get_local(e, la);
@@ -169,7 +176,7 @@ static void look_up(struct emit *e, int la, unsigned bytes, enum access a)
                 emit_i32(e, (int32_t)bytes - 1);
                 op(e, W_I32_ADD);
             }
-            emit_i32(e, -4096);
+            emit_i32(e, keep);
             op(e, W_I32_AND);
             op(e, W_I64_EXTEND_I32_U);
         } else {
@@ -177,7 +184,7 @@ static void look_up(struct emit *e, int la, unsigned bytes, enum access a)
                 emit_i64(e, bytes - 1);
                 op(e, W_I64_ADD);
             }
-            emit_i64(e, -4096);
+            emit_i64(e, keep);
             op(e, W_I64_AND);
         }
         op(e, W_I64_NE);
@@ -188,7 +195,7 @@ static void look_up(struct emit *e, int la, unsigned bytes, enum access a)
             emit_i32(e, (int32_t)bytes - 1);
             op(e, W_I32_ADD);
         }
-        emit_i32(e, -4096);
+        emit_i32(e, keep);
         op(e, W_I32_AND);
         op(e, W_I32_NE);
     }
@@ -209,7 +216,9 @@ static void call_slow(struct emit *e, enum jit_import fn, unsigned bytes, unsign
                       enum access a)
 {
     emit_i32(e, emit_point(e));
-    emit_i32(e, (int32_t)JIT_INFO(bytes, seg, a == ACCESS_WRITE));
+    emit_i32(e,
+             (int32_t)(bytes == ALIGNED_16 ? JIT_INFO(16, seg, a == ACCESS_WRITE) | JIT_INFO_ALIGNED
+                                           : JIT_INFO(bytes, seg, a == ACCESS_WRITE)));
     emit_call(e, fn);
 }
 
@@ -253,12 +262,12 @@ void emit_store(struct emit *e, int la, unsigned seg, unsigned osz, int value)
     close_block(e);
 }
 
-void emit_load128(struct emit *e, int la, unsigned seg)
+void emit_load128(struct emit *e, int la, unsigned seg, bool aligned)
 {
     open_block(e, W_BLOCK, W_V128);
     int done = e->depth;
     open_block(e, W_BLOCK, W_VOID);
-    look_up(e, la, 16, ACCESS_READ);
+    look_up(e, la, aligned ? ALIGNED_16 : 16, ACCESS_READ);
     emit_simd(e, 0); /* v128.load */
     wb_u32(&e->b, 0);
     wb_u32(&e->b, 0);
@@ -266,7 +275,7 @@ void emit_load128(struct emit *e, int la, unsigned seg)
     close_block(e);
     before_slow(e);
     get_la64(e, la);
-    call_slow(e, IM_READ128, 16, seg, ACCESS_READ);
+    call_slow(e, IM_READ128, aligned ? ALIGNED_16 : 16, seg, ACCESS_READ);
     op(e, W_DROP);
     after_slow(e);
     check_fault(e);
@@ -277,12 +286,38 @@ void emit_load128(struct emit *e, int la, unsigned seg)
     close_block(e);
 }
 
-void emit_store128(struct emit *e, int la, unsigned seg, int value)
+void emit_load_low(struct emit *e, int la, unsigned seg, unsigned osz)
+{
+    open_block(e, W_BLOCK, W_V128);
+    int done = e->depth;
+    open_block(e, W_BLOCK, W_VOID);
+    look_up(e, la, 1u << osz, ACCESS_READ);
+    emit_simd(e, osz == 3 ? 93 : 92); /* v128.load64_zero, v128.load32_zero */
+    wb_u32(&e->b, 0);
+    wb_u32(&e->b, 0);
+    branch(e, W_BR, done);
+    close_block(e);
+    before_slow(e);
+    get_la64(e, la);
+    call_slow(e, IM_READ, 1u << osz, seg, ACCESS_READ);
+    int value = emit_tmp(e, W_I64);
+    set_local(e, value);
+    after_slow(e);
+    check_fault(e);
+    emit_simd(e, 12); /* v128.const */
+    wb_bytes(&e->b, (const uint8_t[16]){ 0 }, 16);
+    get_local(e, value);
+    emit_simd(e, 30); /* i64x2.replace_lane */
+    wb_u8(&e->b, 0);
+    close_block(e);
+}
+
+void emit_store128(struct emit *e, int la, unsigned seg, int value, bool aligned)
 {
     open_block(e, W_BLOCK, W_VOID);
     int done = e->depth;
     open_block(e, W_BLOCK, W_VOID);
-    look_up(e, la, 16, ACCESS_WRITE);
+    look_up(e, la, aligned ? ALIGNED_16 : 16, ACCESS_WRITE);
     get_local(e, value);
     emit_simd(e, 11); /* v128.store */
     wb_u32(&e->b, 0);
@@ -296,7 +331,7 @@ void emit_store128(struct emit *e, int la, unsigned seg, int value)
     wb_u32(&e->b, (uint32_t)(uintptr_t)jit_shared.scratch);
     before_slow(e);
     get_la64(e, la);
-    call_slow(e, IM_WRITE128, 16, seg, ACCESS_WRITE);
+    call_slow(e, IM_WRITE128, aligned ? ALIGNED_16 : 16, seg, ACCESS_WRITE);
     op(e, W_DROP);
     after_slow(e);
     check_fault(e);

@@ -57,8 +57,16 @@ uint64_t jit_read(uint64_t la, uint32_t point, uint32_t info)
     return v;
 }
 
+/* A 128-bit operand that must be aligned and isn't: the interpreter raises #GP. */
+static bool misaligned(uint64_t la, uint32_t info)
+{
+    return (info & JIT_INFO_ALIGNED) && (la & 15);
+}
+
 uint64_t jit_read128(uint64_t la, uint32_t point, uint32_t info)
 {
+    if (misaligned(la, info))
+        return fail(point, LEAVE_INTERP);
     if (!mem_read_slow(jit_cpu, INFO_SEG(info), la, jit_shared.scratch, 16))
         return fail(point, EXEC_FAULT);
     hold_budget(jit_cpu);
@@ -94,6 +102,8 @@ uint32_t jit_write(uint64_t la, uint64_t value, uint32_t point, uint32_t info)
 
 uint64_t jit_write128(uint64_t la, uint32_t point, uint32_t info)
 {
+    if (misaligned(la, info))
+        return fail(point, LEAVE_INTERP);
     return !write(la, jit_shared.scratch, point, info);
 }
 

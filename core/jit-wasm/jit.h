@@ -127,9 +127,10 @@ bool jit_left(struct cpu *c);
 /* Would a write there change code of the running region? */
 bool jit_hits_running(uintptr_t host, size_t len);
 void jit_settle(void); /* jit_shared's raw flags, as fk says, into the CPU's */
-/* info: bytes | segment << 8 | write << 16 */
+/* info: bytes | segment << 8 | write << 16, JIT_INFO_ALIGNED */
 #define JIT_INFO(bytes, seg, write)                                                                \
     ((uint32_t)(bytes) | (uint32_t)(seg) << 8 | (uint32_t)(write) << 16)
+#define JIT_INFO_ALIGNED (1u << 17)
 
 /* ---- what live.c asks ---- */
 bool jit_emits(const struct insn *i);             /* without calling its handler */
