@@ -334,6 +334,43 @@ static void rtl8139_legacy_ring_holds_the_sender(void)
     board_free();
 }
 
+/* Linux's 8139too clears ROK and stops after 64 frames, whatever is left. */
+static void rtl8139_repeats_rok(void)
+{
+    nic_new_on_board(&rtl8139_class);
+    clock_start(&m->clock);
+    outl(PORT + 0x30, RX_BUF);
+    outb(PORT + 0x37, 0x0c);
+    outl(PORT + 0x44, 0x000e);
+    outw(PORT + 0x3c, 0x0001);
+    send_numbers(0, 3, 1000);
+    CHECK(intx());
+    outw(PORT + 0x38, 1008 - 16);
+    outw(PORT + 0x3e, 0x0001);
+    CHECK(!intx());
+    pass_time(2);
+    CHECK(intx());
+    outw(PORT + 0x3e, 0x0001); /* nothing taken since: not again */
+    pass_time(2);
+    CHECK(!intx());
+    outw(PORT + 0x38, 3 * 1008 - 16);
+    outw(PORT + 0x3e, 0x0001); /* empty */
+    pass_time(2);
+    CHECK(!intx());
+    board_free();
+    /* A full ring of descriptors. */
+    rtl_start(0x0003, 8);
+    send_numbers(0, 20, 1514);
+    outw(PORT + 0x3e, 0xffff);
+    CHECK(!intx());
+    pass_time(3);
+    CHECK(intx());
+    outw(PORT + 0x3e, 0xffff);
+    pass_time(3);
+    CHECK(!intx());
+    board_free();
+}
+
 /* A frame of an IPv4 packet: TCP or UDP with @payload bytes; checksums are 0. */
 static size_t ip_frame(uint8_t *f, uint8_t proto, size_t payload)
 {
@@ -723,6 +760,7 @@ int main(void)
     RUN(ne2000_bad_rings);
     RUN(rtl8139_descriptor_ring_holds_the_sender);
     RUN(rtl8139_legacy_ring_holds_the_sender);
+    RUN(rtl8139_repeats_rok);
     RUN(rtl8139_checksum_offload);
     RUN(rtl8139_segmentation);
     RUN(rtl8139_verifies_checksums);

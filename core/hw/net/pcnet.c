@@ -11,7 +11,8 @@
  *
  * Polling. The part looks at its transmit ring every few milliseconds without being told to, and at
  * its receive ring while a frame waits. The timer does both, first after 2 ms, then ever less
- * often up to 32 ms, until a write to CSR0 shows that the driver is at work.
+ * often up to 32 ms, until a write to CSR0 shows that the driver is at work. If the receive ring is
+ * still full then, the driver may have overlooked it, and RINT is set once more.
  *
  * This member of the family has no MII; the state of the link shows in BCR4 (LNKST).
  */
@@ -96,8 +97,13 @@ static void poll_rings(void *opaque)
         s->poll_ns = POLL_MIN_NS;
     if (s->rx_waiting) {
         net_accept(&s->nic->nc);
-        if (!s->rx_waiting)
+        if (!s->rx_waiting) {
             s->poll_ns = POLL_MIN_NS;
+        } else if (!s->rint_repeated && !pcnet_suspended(s)) {
+            s->rint_repeated = true;
+            s->csr[0] |= CSR0_RINT;
+            pcnet_update_irq(s);
+        }
     }
     schedule_poll(s);
 }
@@ -492,6 +498,7 @@ static const struct field pcnet_fields[] = {
     FIELD_U16(struct pcnet, rx_index, 0),
     FIELD_U16(struct pcnet, tx_index, 0),
     FIELD_BOOL(struct pcnet, rx_waiting, 0),
+    FIELD_BOOL(struct pcnet, rint_repeated, 0),
     FIELD_U32(struct pcnet, poll_ns, POLL_MIN_NS),
     FIELD_TIMER(struct pcnet, poll),
     FIELD_END,

@@ -70,8 +70,9 @@ struct pcnet {
     uint8_t aprom[PCNET_APROM_SIZE];
     uint16_t rx_index, tx_index; /* descriptors that are next */
     bool link;
-    bool rx_waiting;  /* a frame was refused */
-    uint32_t poll_ns; /* to the next look at the rings */
+    bool rx_waiting;    /* a frame was refused */
+    bool rint_repeated; /* RINT again for this full ring */
+    uint32_t poll_ns;   /* to the next look at the rings */
     struct timer poll;
     unsigned busy; /* inside a transfer: its DMA doesn't reach our own registers */
     bool sending;

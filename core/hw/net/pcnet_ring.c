@@ -281,6 +281,7 @@ static bool receive_frame(struct pcnet *s, const uint8_t *frame, size_t len, siz
     }
     if (!room)
         return false;
+    s->rint_repeated = false;
     s->csr[0] |= CSR0_RINT;
     pcnet_update_irq(s);
     return true;

@@ -140,12 +140,6 @@ static void timeout_expired(void *opaque)
     set_timeout(s);
 }
 
-static void look_for_room(void *opaque)
-{
-    struct rtl8139 *s = opaque;
-    net_accept(&s->nic->nc);
-}
-
 /* ---- EEPROM: 93C46, 64 words of 16 bits ---- */
 
 static void eeprom_command(struct rtl8139 *s)
@@ -487,6 +481,8 @@ static void write_register(struct rtl8139 *s, unsigned reg, uint32_t v, uint32_t
         s->isr &= (uint16_t) ~(v & mask);
         rtl8139_update_irq(s);
         make_room(s);
+        if (v & mask & RTL_ISR_ROK)
+            rtl8139_rok_cleared(s);
         break;
     case TCR:
         if (s->cr & RTL_CR_TE)
@@ -582,6 +578,7 @@ static void soft_reset(struct rtl8139 *s)
     s->tally = (struct rtl8139_tally){ 0 };
     timer_del(&s->timeout);
     timer_del(&s->rx_poll);
+    s->reraised_at = UINT32_MAX;
     s->tctr_base_ns = clock_now_ns(s->timeout.clock);
     rtl8139_update_irq(s);
     net_purge(&s->nic->nc);
@@ -616,7 +613,7 @@ static bool rtl8139_realize(struct device *d, struct error *err)
     pci_register_bar(&s->pci, 0, PCI_BAR_IO, &s->io);
     pci_register_bar(&s->pci, 1, PCI_BAR_MEM32, &s->mmio);
     timer_init(&s->timeout, &d->machine->clock, timeout_expired, s);
-    timer_init(&s->rx_poll, &d->machine->clock, look_for_room, s);
+    timer_init(&s->rx_poll, &d->machine->clock, rtl8139_look_again, s);
     s->nic = nic_new(d, &ops, &s->conf, "rtl8139", err);
     if (!s->nic) {
         pci_device_exit(&s->pci);
@@ -703,6 +700,7 @@ static const struct field rtl8139_fields[] = {
     FIELD_I64(T, tctr_base_ns, 0),
     FIELD_TIMER(T, timeout),
     FIELD_TIMER(T, rx_poll),
+    FIELD_U32(T, reraised_at, UINT32_MAX),
     FIELD_U64(T, tally.tx_ok, 0),
     FIELD_U64(T, tally.rx_ok, 0),
     FIELD_U64(T, tally.tx_err, 0),

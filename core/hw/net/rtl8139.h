@@ -71,7 +71,8 @@ struct rtl8139 {
     bool link, link_was_lost;   /* as the PHY knows; BMSR is still to show the loss */
     int64_t tctr_base_ns;       /* when TCTR was 0 */
     struct timer timeout;       /* TCTR reaches TimerInt */
-    struct timer rx_poll;       /* looks for a free receive descriptor while frames wait */
+    struct timer rx_poll;       /* looks again at the receive ring, see rtl8139_ring.c */
+    uint32_t reraised_at; /* place in the ring when ROK was last repeated; UINT32_MAX: not since */
     struct rtl8139_tally tally;
 
     /* The 93C46 behind 9346CR. */
@@ -92,6 +93,10 @@ void rtl8139_raise(struct rtl8139 *s, uint16_t isr_bits);
 
 /* rtl8139_ring.c */
 bool rtl8139_receive(struct net_client *nc, const struct net_frame *f);
+/* The driver cleared ROK. */
+void rtl8139_rok_cleared(struct rtl8139 *s);
+/* The timer rx_poll. */
+void rtl8139_look_again(void *opaque);
 void rtl8139_writable(struct net_client *nc);
 /* Sends what the legacy descriptors hold. */
 void rtl8139_transmit(struct rtl8139 *s);

@@ -16,6 +16,11 @@
  * a descriptor ring only writes to memory, so accesses that come with it (ISR, IMR) and a timer
  * look again.
  *
+ * ROK once more. Linux's 8139too stops after 64 frames with ROK cleared though there are more in
+ * the ring; on a wire the next frame interrupts it again, but here the sender may be waiting for
+ * room. So with frames in the legacy ring after ROK was cleared, or a descriptor ring that is still
+ * full when the timer looks, ROK is set again, once for each place that the ring stands at.
+ *
  * Hostile rings: a call sends at most as many descriptors as a ring can have, a frame is bounded by
  * frame[], and DMA to our own registers is ignored (busy).
  */
@@ -31,6 +36,7 @@ enum {
     RING_MAX = 64,
     DESC_SIZE = 16,
     RX_POLL_NS = 1000000,
+    ROK_AGAIN_NS = 50000,
 
     /* legacy receive status */
     RS_ROK = 0x0001,
@@ -279,6 +285,7 @@ static bool legacy_receive(struct rtl8139 *s, const uint8_t *frame, size_t len, 
     put(s, &at, frame, len);
     put(s, &at, fcs, sizeof fcs);
     s->rx_write = (uint16_t)((s->rx_write + need) % size);
+    s->reraised_at = UINT32_MAX;
     return true;
 }
 
@@ -365,6 +372,7 @@ static bool cp_receive(struct rtl8139 *s, const uint8_t *frame, size_t len, unsi
     if (s->cpcr & RTL_CPCR_RX_CHECKSUM)
         bits |= rx_checksum_bits(frame, len);
     cp_store(s, frame, len, bits, tag);
+    s->reraised_at = UINT32_MAX;
     return true;
 }
 
@@ -406,6 +414,32 @@ bool rtl8139_receive(struct net_client *nc, const struct net_frame *f)
     if ((s->tcr & RTL_TCR_LOOPBACK) == RTL_TCR_LOOPBACK)
         return true;
     return receive_frame(s, f->data, f->len);
+}
+
+/* Is there something that the driver may have overlooked? */
+static bool rx_unread(const struct rtl8139 *s)
+{
+    if (!(s->cr & RTL_CR_RE) || (s->isr & RTL_ISR_ROK))
+        return false;
+    uint32_t place = rtl8139_cp_rx(s) ? s->cp_rx : s->rx_read;
+    bool unread = rtl8139_cp_rx(s) ? net_queue_length(&s->nic->nc) != 0 : s->rx_read != s->rx_write;
+    return unread && place != s->reraised_at;
+}
+
+void rtl8139_rok_cleared(struct rtl8139 *s)
+{
+    if (!rtl8139_cp_rx(s) && rx_unread(s))
+        timer_mod(&s->rx_poll, clock_now_ns(s->rx_poll.clock) + ROK_AGAIN_NS);
+}
+
+void rtl8139_look_again(void *opaque)
+{
+    struct rtl8139 *s = opaque;
+    net_accept(&s->nic->nc);
+    if (!rx_unread(s))
+        return;
+    s->reraised_at = rtl8139_cp_rx(s) ? s->cp_rx : s->rx_read;
+    rtl8139_raise(s, RTL_ISR_ROK);
 }
 
 /* ---- transmission ---- */
