@@ -61,10 +61,11 @@ static const struct option_def table[] = {
     CALL("M", "pc", option_machine, NULL),
     CALL("cpu", "NAME[,+f][,-f]", option_cpu,
          "the CPU model, with features added and removed; '-cpu help' lists both"),
-    CALL("accel", "NAME[,threshold=N]", option_accel,
-         "how guest code runs: jit (translated to WebAssembly after N runs of a block; wasm "
-         "builds,\n"
-         "default there) or interp"),
+    CALL(
+        "accel", "NAME[,threshold=N]", option_accel,
+        "how guest code runs: jit (translated to WebAssembly after N instructions of a block; wasm "
+        "builds,\n"
+        "default there) or interp"),
     CALL("smp", "[cpus=]n", option_smp, "number of CPUs: 1"),
     CALL("m", "[size=]n[K|M|G]", option_memory,
          "size of guest memory, in megabytes without a unit (default 128)"),

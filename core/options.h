@@ -65,12 +65,12 @@ struct machine_options {
     char *rtc_base;  /* utc, localtime, or a date (2006-06-17 or 2006-06-17T16:01:21) */
     char *rtc_clock; /* host, rt, vm */
     bool no_reboot, no_shutdown, start_paused /* -S */, no_acpi, no_hpet;
-    int icount_shift; /* -1: off */
-    char *accel;      /* interp, or jit where it is available */
-    uint32_t jit_threshold; /* runs of a block after which it is translated */
-    char *name;       /* -name: window title, query-name; may be NULL */
-    char *uuid;       /* canonical text, or NULL */
-    bool nodefaults;  /* no default serial port, monitor, VGA, floppy and CD drives */
+    int icount_shift;       /* -1: off */
+    char *accel;            /* interp, or jit where it is available */
+    uint32_t jit_threshold; /* instructions of a block run until it is translated */
+    char *name;             /* -name: window title, query-name; may be NULL */
+    char *uuid;             /* canonical text, or NULL */
+    bool nodefaults;        /* no default serial port, monitor, VGA, floppy and CD drives */
 };
 
 /* Parses argv. false: @err holds the one line to print (exit 1). *exit_now: -help, -version done,

@@ -349,6 +349,8 @@ struct block *block_find(struct cpu *c, bool single)
     if (!b || c->rip + b->bytes - 1 > c->cs_limit)
         return make_scratch(c, la);
     struct jump_entry *j = jump_slot(c, la);
-    *j = (struct jump_entry){ .la = la, .context = c->jump_context, .block = b, .code = b->code };
+    *j = (struct jump_entry){
+        .la = la, .context = tlb_jump_context(c, la), .block = b, .code = b->code
+    };
     return b;
 }

@@ -33,7 +33,7 @@ struct block {
     uint8_t bytes;
     uint8_t count;
     bool prot;    /* decoded for protected mode (OP_PROT rows) */
-    int32_t heat; /* runs left until it is reported as hot */
+    int32_t heat; /* instructions left to run until it is reported as hot */
     struct block *hash_next;
     struct block *page_next;
     struct insn insns[]; /* count, then H_END */
@@ -68,7 +68,7 @@ struct block *block_find(struct cpu *c, bool single);
 
 /* Bytes @len at @host were or will be written. True if any block was dropped. */
 bool block_note_write(uintptr_t host, size_t len);
-/* What new blocks start with: blocks are hot after so many runs. */
+/* What new blocks start with: a block is hot after so many of its instructions were run. */
 extern int32_t block_heat;
 /* Was there a run of the code at host address @host, as the CPU is now? */
 bool block_was_run(struct cpu *c, uintptr_t host);

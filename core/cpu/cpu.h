@@ -359,9 +359,12 @@ struct cpu {
     uint32_t cpuid_word[16]; /* CPUID feature words after -cpu: enum cpuid_word (cpuid.h) */
     char model_id[48];
 
-    uint32_t jump_context; /* generation of mappings and mode; entries of the jump cache made under
-                              another one are stale */
-    uint32_t tlb_gen;
+    /* Cached jumps were made under one of these: mode, and a generation of mappings. Jumps to code
+     * in global pages outlive a change of address space. jumped_pages: by page number, where any
+     * may lead, so that INVLPG of other pages leaves them all alone. */
+    uint32_t jump_context, jump_context_global;
+    uint32_t tlb_gen, tlb_gen_global;
+    uint64_t jumped_pages[64];
     uint64_t jump_limit; /* limit of CS that jumps are cached for, if it has one */
     struct block_cache *blocks;
     struct tlb tlbs[MMU_COUNT][ACCESS_KINDS];
@@ -402,9 +405,13 @@ void cpu_update_mode(struct cpu *c);
 static inline void cpu_update_jump_context(struct cpu *c)
 {
     bool aligned = c->tlb[ACCESS_READ] == &c->tlb_never;
-    c->jump_context = c->tlb_gen << 8 | 0x80u | (c->mode & (MODE_CODE_MASK | MODE_PE | MODE_VM)) |
-                      (aligned ? 3u : (uint32_t)c->mmu_index) << 4 | (uint32_t)c->flat << 6;
+    uint32_t mode = (c->mode & (MODE_CODE_MASK | MODE_PE | MODE_VM)) |
+                    (aligned ? 3u : (uint32_t)c->mmu_index) << 4 | (uint32_t)c->flat << 6;
+    c->jump_context = c->tlb_gen << 8 | 0x80u | mode;
+    c->jump_context_global = c->tlb_gen_global << 8 | mode;
 }
+/* Under what to cache a jump to the code at @la, which was just fetched from. */
+uint32_t tlb_jump_context(struct cpu *c, uint64_t la);
 void cpu_set_a20(struct cpu *c, bool on);
 
 /* ---- faults (exc.c) ---- */

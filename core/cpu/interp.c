@@ -20,8 +20,9 @@ static inline struct block *next_block(struct cpu *c)
 {
     uint64_t la = (c->seg_base[SEG_CS] + c->rip) & c->la_mask;
     struct jump_entry *j = jump_slot(c, la);
-    if (likely(j->la == la && j->context == c->jump_context && j->block->code == j->code &&
-               c->rip + j->block->bytes - 1 <= c->cs_limit)) {
+    if (likely(j->la == la &&
+               (j->context == c->jump_context || j->context == c->jump_context_global) &&
+               j->block->code == j->code && c->rip + j->block->bytes - 1 <= c->cs_limit)) {
         c->gpr[REG_IP] = c->rip;
         return j->block;
     }
@@ -40,7 +41,7 @@ enter:
     b = next_block(c);
     if (unlikely(!b))
         return;
-    if (unlikely(--b->heat < 0) && c->jit) {
+    if (unlikely((b->heat -= b->count) < 0) && c->jit) {
         c->jit_hot = true;
         return;
     }

@@ -261,6 +261,18 @@ struct region *cache_find(struct cpu *c, uintptr_t code, uint64_t la)
     return NULL;
 }
 
+uint32_t cache_jump_context(struct cpu *c, const struct region *r, uint64_t la)
+{
+    uint32_t context = tlb_jump_context(c, la);
+    for (unsigned k = 1; k < r->page_count; k++) {
+        uint64_t page = (la & PAGE_MASK) + ((uint64_t)(int64_t)r->pages[k].delta << 12);
+        uint32_t other = tlb_jump_context(c, page & c->la_mask);
+        if (other != context)
+            context = c->jump_context;
+    }
+    return context;
+}
+
 /* The k of @r whose page hashes to @slot, following the list: each page of a region is on its own
  * list, two pages may share one. */
 static struct region **next_on_page(struct region *r, uintptr_t page_list)

@@ -69,6 +69,8 @@ void cache_insert(struct region *r, struct cpu *c);
 /* The region for the code at host address @code as the CPU is now, all its pages still mapped where
  * they were; NULL: none. @la: linear address of @code. */
 struct region *cache_find(struct cpu *c, uintptr_t code, uint64_t la);
+/* Under which context the jump cache may name the region at @la: global only if all pages are. */
+uint32_t cache_jump_context(struct cpu *c, const struct region *r, uint64_t la);
 void cache_drop(struct region *r);
 /* Frees what was dropped; no translated code may be running. */
 void cache_reap(void);

@@ -33,7 +33,7 @@ static void chain_return(uint64_t rip)
     jit_shared.status = LEAVE_CHAIN;
 }
 
-enum { L_RIP, L_LA, L_AT };
+enum { L_RIP, L_LA, L_AT, L_CONTEXT };
 
 static void leave_unless_equal(struct emit *e, enum wasm_op ne)
 {
@@ -44,10 +44,10 @@ static void leave_unless_equal(struct emit *e, enum wasm_op ne)
 static void emit_chain_function(struct emit *e, struct cpu *c)
 {
     const uint32_t jumps = (uint32_t)(uintptr_t)jit_jumps;
-    wb_u32(&e->b, 2); /* locals: i64 la, i32 at */
+    wb_u32(&e->b, 2); /* locals: i64 la, i32 at, i32 context */
     wb_u32(&e->b, 1);
     wb_u8(&e->b, W_I64);
-    wb_u32(&e->b, 1);
+    wb_u32(&e->b, 2);
     wb_u8(&e->b, W_I32);
     open_block(e, W_BLOCK, W_VOID);
     emit_load_fixed(e, W_I32_LOAD, &c->budget);
@@ -74,10 +74,18 @@ static void emit_chain_function(struct emit *e, struct cpu *c)
     emit_mem_op(e, W_I64_LOAD, 3, jumps + offsetof(struct jit_jump, la));
     get_local(e, L_LA);
     leave_unless_equal(e, W_I64_NE);
+    open_block(e, W_BLOCK, W_VOID); /* one of the two contexts */
     get_local(e, L_AT);
     emit_mem_op(e, W_I32_LOAD, 2, jumps + offsetof(struct jit_jump, context));
+    tee_local(e, L_CONTEXT);
     emit_load_fixed(e, W_I32_LOAD, &c->jump_context);
-    leave_unless_equal(e, W_I32_NE);
+    op(e, W_I32_EQ);
+    branch(e, W_BR_IF, e->depth);
+    get_local(e, L_CONTEXT);
+    emit_load_fixed(e, W_I32_LOAD, &c->jump_context_global);
+    op(e, W_I32_NE);
+    branch(e, W_BR_IF, e->depth - 1);
+    close_block(e);
     get_local(e, L_RIP);
     get_local(e, L_AT);
     emit_mem_op(e, W_I32_LOAD, 2, jumps + offsetof(struct jit_jump, slot));

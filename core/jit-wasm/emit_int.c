@@ -790,6 +790,11 @@ static bool memory_only(const struct insn *i)
     return in_memory(i);
 }
 
+static bool only_64(const struct insn *i) /* MOVSXD; ARPL has the same byte */
+{
+    return insn_opcode(i)->flags & OP_ONLY64;
+}
+
 /* ---- rows ---- */
 
 #define ALU(by, a)                                                                                 \
@@ -835,7 +840,7 @@ static const struct emit_row rows[] = {
     SHIFT(7, SH_SAR, can_shift),
     ROW(MAP_1B, 0x50, 0x57, R_ANY, emit_push_z, 0, NULL),
     ROW(MAP_1B, 0x58, 0x5f, R_ANY, emit_pop_z, 0, NULL),
-    ROW(MAP_1B, 0x63, 0x63, R_ANY, emit_movx, 2 | 16, NULL),
+    ROW(MAP_1B, 0x63, 0x63, R_ANY, emit_movx, 2 | 16, only_64),
     ROW(MAP_1B, 0x68, 0x68, R_ANY, emit_push_i, 0, NULL),
     ROW(MAP_1B, 0x6a, 0x6a, R_ANY, emit_push_i, 0, NULL),
     ROW(MAP_1B, 0x69, 0x69, R_ANY, emit_imul, 1, NULL),

@@ -76,7 +76,7 @@ static bool seg_is_flat(const struct emit *e, unsigned seg)
         return true;
     if (e->m64)
         return seg != SEG_FS && seg != SEG_GS;
-    return e->flat && seg != SEG_FS && seg != SEG_GS;
+    return e->flat && seg != SEG_CS && seg != SEG_FS && seg != SEG_GS; /* CS: no writes */
 }
 
 static void check_fault(struct emit *e)

@@ -9,6 +9,7 @@
 #include "cpu/flags.h"
 #include "cpu/interp.h"
 #include "cpu/mem.h"
+#include "jit-wasm/cache.h"
 #include "jit-wasm/emit.h"
 #include "jit-wasm/jit.h"
 #include "jit-wasm/lockstep.h"
@@ -129,8 +130,11 @@ int jit_call_handler(struct cpu *c, const struct insn *i)
     enum exec r = i->fn(c, i);
     if (c->budget != budget) /* a long string instruction was charged: not to be counted on */
         lockstep_device();
-    if (r == EXEC_NEXT)
+    if (r == EXEC_NEXT) {
         hold_budget(c);
+        if (jit_shared.region->dead) /* it wrote over the code that follows */
+            return EXEC_STOP;
+    }
     return (int)r;
 }
 

@@ -106,7 +106,8 @@ static struct region *region_at(struct cpu *c, bool make)
     }
     if (r) {
         struct jit_jump *j = jit_jump_slot(la);
-        *j = (struct jit_jump){ .la = la, .context = c->jump_context, .slot = r->slot };
+        *j =
+            (struct jit_jump){ .la = la, .context = cache_jump_context(c, r, la), .slot = r->slot };
     }
     return r;
 }
@@ -168,7 +169,8 @@ void jit_run(struct cpu *c)
         uint64_t la = (c->seg_base[SEG_CS] + c->rip) & c->la_mask;
         struct jit_jump *j = jit_jump_slot(la);
         uint32_t slot = 0;
-        if (j->la == la && j->context == c->jump_context) {
+        if (j->la == la &&
+            (j->context == c->jump_context || j->context == c->jump_context_global)) {
             slot = j->slot;
         } else {
             struct region *r = region_at(c, c->jit_hot);

@@ -49,7 +49,7 @@ struct jit_shared {
 };
 extern struct jit_shared jit_shared;
 
-#define JIT_THRESHOLD 1000
+#define JIT_THRESHOLD 10000 /* instructions of a block */
 #define JIT_JUMPS     4096u
 struct jit_jump {
     uint64_t la;

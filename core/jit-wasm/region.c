@@ -65,6 +65,20 @@ static const struct rpage *page_of(struct discovery *d, int32_t off)
     return &r->pages[r->page_count++];
 }
 
+static uint64_t branch_rip(const struct discovery *d, int32_t off, const struct insn *i)
+{
+    uint64_t t = (d->r->rip + (uint64_t)(int64_t)(off + i->len + i->imm)) & d->c->la_mask;
+    return i->osz == 1 ? t & 0xffff : t;
+}
+
+static int32_t branch_off(const struct discovery *d, const struct rinsn *n)
+{
+    uint64_t t = branch_rip(d, n->off, &n->i);
+    if (d->c->la_mask == ~0ull)
+        return (int32_t)(int64_t)(t - d->r->rip);
+    return (int32_t)((uint32_t)t - (uint32_t)d->r->rip);
+}
+
 /* Decodes the instruction at @off; false: it can't be part of the region. */
 static bool decode_at(struct discovery *d, int32_t off, struct insn *i)
 {
@@ -86,8 +100,13 @@ static bool decode_at(struct discovery *d, int32_t off, struct insn *i)
             return false;
     }
     uint64_t rip = d->r->rip + (uint64_t)(int64_t)off;
-    return i->fn != op_ud && i->fn != op_gp_length &&
-           (rip & d->c->la_mask) + i->len - 1 <= d->c->cs_limit;
+    if (i->fn == op_ud || i->fn == op_gp_length ||
+        (rip & d->c->la_mask) + i->len - 1 > d->c->cs_limit)
+        return false;
+    /* A direct branch beyond the limit of CS faults: for the interpreter. */
+    enum block_end end = insn_end(i);
+    bool direct = end == BE_JUMP || end == BE_COND || end == BE_CALL;
+    return !direct || branch_rip(d, off, i) <= d->c->cs_limit;
 }
 
 /* Has the code there run before? */
@@ -113,17 +132,6 @@ static void enqueue(struct discovery *d, int32_t off, bool must_be_seen)
         d->queue[d->tail++] = off;
         d->leaders++;
     }
-}
-
-static int32_t branch_off(const struct discovery *d, const struct rinsn *n)
-{
-    uint64_t t = d->r->rip + (uint64_t)(int64_t)(n->off + n->i.len + n->i.imm);
-    t &= d->c->la_mask;
-    if (n->i.osz == 1)
-        t &= 0xffff;
-    if (d->c->la_mask == ~0ull)
-        return (int32_t)(int64_t)(t - d->r->rip);
-    return (int32_t)((uint32_t)t - (uint32_t)d->r->rip);
 }
 
 static void decode_from(struct discovery *d, int32_t off)
