@@ -34,10 +34,13 @@
 #define MAX_WAITING 1024                 /* packets for a guest that takes none */
 #define MAX_PACKETS 16384                /* with incomplete fragments */
 #define REFRESH_NS  (NS_PER_SEC / 10000) /* between two looks at the sockets in a slice */
+#define SEGMENTS    11 /* in a packet for cards that cut: 16 KB; a window should hold some of them */
 #define IDLE_MS     UINT32_MAX
 
 int user_slirp_can_send(void *opaque);
 int user_slirp_trusts_input(void *opaque);
+int user_slirp_segments(void *opaque, int family);
+void user_slirp_cut(void *opaque, int size);
 
 struct user_stack {
     Slirp *slirp;
@@ -51,6 +54,7 @@ struct user_stack {
     bool gone;          /* freed while a deferred call was under way */
     bool running;       /* inside of libslirp */
     bool trusted;       /* the frame being taken in has no checksum of its own */
+    unsigned gso_size;  /* of the frame that is being sent */
     int64_t refreshed_ns;
     uint64_t dropped;
 };
@@ -68,10 +72,21 @@ int user_slirp_trusts_input(void *opaque)
     return ((struct user_stack *)opaque)->trusted;
 }
 
+int user_slirp_segments(void *opaque, int family)
+{
+    struct user_stack *s = opaque;
+    return s->ops->can_cut && s->ops->can_cut(s->opaque, family == AF_INET6) ? SEGMENTS : 1;
+}
+
+void user_slirp_cut(void *opaque, int size)
+{
+    ((struct user_stack *)opaque)->gso_size = (unsigned)size;
+}
+
 static ssize_t send_packet(const void *buf, size_t len, void *opaque)
 {
     struct user_stack *s = opaque;
-    s->ops->send(s->opaque, buf, len);
+    s->ops->send(s->opaque, buf, len, s->gso_size);
     return (ssize_t)len;
 }
 

@@ -16,9 +16,11 @@ struct user_transport;
 
 struct user_stack_ops {
     /* A frame for the guest. False: no room now (then user_stack_writable() follows); it is lost,
-     * so can_send is asked first wherever the stack can wait. */
-    bool (*send)(void *opaque, const uint8_t *data, size_t len);
+     * so can_send is asked first wherever the stack can wait. @gso_size not 0: TCP that is to be
+     * cut into segments of that size, with the sum of the pseudo-header for a checksum. */
+    bool (*send)(void *opaque, const uint8_t *data, size_t len, unsigned gso_size);
     bool (*can_send)(void *opaque);
+    bool (*can_cut)(void *opaque, bool ipv6); /* optional: are such frames welcome? */
     void (*turned)(void *opaque); /* optional: the stack has done what there was to do */
 };
 

@@ -30,15 +30,18 @@ struct guest {
     struct user_transport *transport;
     struct user_stack *stack;
     void (*heard)(struct guest *g, const uint8_t *f, size_t len);
-    size_t frames;    /* heard so far */
-    bool deaf;        /* takes no frames */
-    uint8_t f[FRAME]; /* the frame being made */
+    size_t frames;     /* heard so far */
+    bool cuts;         /* takes large segments */
+    unsigned gso_size; /* of the frame heard last */
+    bool deaf;         /* takes no frames */
+    uint8_t f[FRAME];  /* the frame being made */
     size_t len;
 };
 
-static inline bool guest_send(void *opaque, const uint8_t *data, size_t len)
+static inline bool guest_send(void *opaque, const uint8_t *data, size_t len, unsigned gso_size)
 {
     struct guest *g = opaque;
+    g->gso_size = gso_size;
     g->frames++;
     if (g->heard)
         g->heard(g, data, len);
@@ -50,9 +53,14 @@ static inline bool guest_can_send(void *opaque)
     return !((struct guest *)opaque)->deaf;
 }
 
+static inline bool guest_can_cut(void *opaque, bool ipv6)
+{
+    return ((struct guest *)opaque)->cuts;
+}
+
 static inline struct guest *guest_new(SlirpConfig *extra)
 {
-    static const struct user_stack_ops ops = { guest_send, guest_can_send, NULL };
+    static const struct user_stack_ops ops = { guest_send, guest_can_send, guest_can_cut, NULL };
     struct guest *g = calloc(1, sizeof *g);
     SlirpConfig c = extra ? *extra : (SlirpConfig){ 0 };
     if (!g)

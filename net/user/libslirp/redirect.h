@@ -9,7 +9,12 @@
 #define SLIPWAY_REDIRECT_H
 
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE
+#define _GNU_SOURCE  /* Patch 11: how many segments may one packet hold? And: what is sent next is \
+                      * to be cut into segments of                                                 \
+                      * @size (0: it isn't). */
+int user_slirp_segments(void *opaque, int family);
+void user_slirp_cut(void *opaque, int size);
+
 #endif
 #include <fcntl.h>
 #include <netdb.h>
