@@ -659,12 +659,12 @@ def test_user_tcp_urgent_data(emulator):
     host gets what was sent and nothing else."""
     got = []
     def take(s):
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
         data = b""
         while part := s.recv(65536):
             data += part
         got.append(data)
     server = Server(7777, take)
+    server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1) # its connections inherit it
     g = Guest(Ours(emulator))
     g.ask(arp(HOST))
     c = Connection(g, 7777)
