@@ -364,8 +364,8 @@ struct cpu {
      * may lead, so that INVLPG of other pages leaves them all alone. */
     uint32_t jump_context, jump_context_global;
     uint32_t tlb_gen, tlb_gen_global;
-    uint64_t jumped_pages[64];
-    uint64_t jump_limit; /* limit of CS that jumps are cached for, if it has one */
+    uint64_t jumped_pages[2][64]; /* [1]: those of global pages */
+    uint64_t jump_limit;          /* limit of CS that jumps are cached for, if it has one */
     struct block_cache *blocks;
     struct tlb tlbs[MMU_COUNT][ACCESS_KINDS];
     struct tlb tlb_never;
@@ -412,6 +412,8 @@ static inline void cpu_update_jump_context(struct cpu *c)
 }
 /* Under what to cache a jump to the code at @la, which was just fetched from. */
 uint32_t tlb_jump_context(struct cpu *c, uint64_t la);
+/* The jump is cached under jump_context whatever kind of page that is. */
+void tlb_jump_local(struct cpu *c, uint64_t la);
 void cpu_set_a20(struct cpu *c, bool on);
 
 /* ---- faults (exc.c) ---- */

@@ -39,42 +39,53 @@ void tlb_init_all(struct cpu *c)
             tlb_init(&c->tlbs[m][a]);
 }
 
-/* Cached jumps become stale, with @globals also those to global pages. When a generation wraps
- * around, old ones would look fresh. */
-static void new_generation(struct cpu *c, bool globals)
+/* Cached jumps become stale: those to global pages, or the others. When a generation wraps around,
+ * old ones would look fresh. */
+static void next_generation(struct cpu *c, bool globals)
 {
-    c->tlb_gen = (c->tlb_gen + 1) & 0xffffff;
-    if (globals) {
-        c->tlb_gen_global = (c->tlb_gen_global + 1) & 0xffffff;
-        memset(c->jumped_pages, 0, sizeof c->jumped_pages);
-    }
-    if (c->tlb_gen == 0 || c->tlb_gen_global == 0) {
+    uint32_t *gen = globals ? &c->tlb_gen_global : &c->tlb_gen;
+    *gen = (*gen + 1) & 0xffffff;
+    memset(c->jumped_pages[globals], 0, sizeof c->jumped_pages[globals]);
+    if (*gen == 0) {
         memset(c->blocks->jumps, 0, sizeof c->blocks->jumps);
         memset(jit_jumps, 0, sizeof jit_jumps);
-        c->tlb_gen_global |= c->tlb_gen_global == 0;
+        *gen = 1;
     }
     cpu_update_jump_context(c);
 }
 
 void tlb_new_generation(struct cpu *c)
 {
-    new_generation(c, true);
+    next_generation(c, false);
+    next_generation(c, true);
 }
 
-static uint64_t *jumped_word(struct cpu *c, uint64_t la, uint64_t *bit)
+static uint64_t *jumped_word(struct cpu *c, bool global, uint64_t la, uint64_t *bit)
 {
     unsigned n = (unsigned)(la >> 12) & 4095;
     *bit = 1ull << (n & 63);
-    return &c->jumped_pages[n >> 6];
+    return &c->jumped_pages[global][n >> 6];
+}
+
+static bool jumped_to(struct cpu *c, bool global, uint64_t la)
+{
+    uint64_t bit, *word = jumped_word(c, global, la, &bit);
+    return *word & bit;
+}
+
+void tlb_jump_local(struct cpu *c, uint64_t la)
+{
+    uint64_t bit, *word = jumped_word(c, false, la, &bit);
+    *word |= bit;
 }
 
 uint32_t tlb_jump_context(struct cpu *c, uint64_t la)
 {
     const struct tlb *t = &c->tlbs[c->mmu_index][ACCESS_FETCH];
     unsigned slot = (unsigned)(la >> 12) & (TLB_SIZE - 1);
-    uint64_t bit, *word = jumped_word(c, la, &bit);
-    *word |= bit;
     bool global = t->e[slot].tag == (la & PAGE_MASK) && t->side[slot].global;
+    uint64_t bit, *word = jumped_word(c, global, la, &bit);
+    *word |= bit;
     return global ? c->jump_context_global : c->jump_context;
 }
 
@@ -94,13 +105,14 @@ void tlb_flush(struct cpu *c, bool globals)
             t->used_count = kept;
         }
     }
-    new_generation(c, globals);
+    next_generation(c, false);
+    if (globals)
+        next_generation(c, true);
 }
 
 void tlb_flush_page(struct cpu *c, uint64_t la)
 {
-    uint64_t bit, *word = jumped_word(c, la, &bit);
-    bool jumped = *word & bit;
+    bool large = false;
     for (int m = 0; m < MMU_COUNT; m++) {
         for (int a = 0; a < ACCESS_KINDS; a++) {
             struct tlb *t = &c->tlbs[m][a];
@@ -109,7 +121,7 @@ void tlb_flush_page(struct cpu *c, uint64_t la)
                 struct tlb_side *s = &t->side[slot];
                 uint64_t mask = ~0ull << s->page_bits;
                 if (((t->e[slot].tag ^ la) & mask) == 0) {
-                    jumped |= s->page_bits > 12;
+                    large |= s->page_bits > 12;
                     t->e[slot].tag = TLB_INVALID;
                     t->used[k] = t->used[--t->used_count];
                 } else {
@@ -118,8 +130,9 @@ void tlb_flush_page(struct cpu *c, uint64_t la)
             }
         }
     }
-    if (jumped)
-        new_generation(c, true);
+    for (int global = 0; global < 2; global++)
+        if (large || jumped_to(c, global, la))
+            next_generation(c, global);
 }
 
 static void watch_in_cpu(struct cpu *c, uintptr_t host_page)

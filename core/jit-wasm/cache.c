@@ -267,8 +267,11 @@ uint32_t cache_jump_context(struct cpu *c, const struct region *r, uint64_t la)
     for (unsigned k = 1; k < r->page_count; k++) {
         uint64_t page = (la & PAGE_MASK) + ((uint64_t)(int64_t)r->pages[k].delta << 12);
         uint32_t other = tlb_jump_context(c, page & c->la_mask);
-        if (other != context)
+        if (other != context) { /* an INVLPG of either kind of page must end it */
             context = c->jump_context;
+            tlb_jump_local(c, la);
+            tlb_jump_local(c, page & c->la_mask);
+        }
     }
     return context;
 }
