@@ -57,7 +57,8 @@ class Emulator:
             if not os.path.exists(path):
                 raise Failure(f"{path} is missing: build it first")
             self.program = [*self.node, path] if path.endswith(".mjs") else [path]
-            text = subprocess.run([*self.program, "-help"], capture_output=True, text=True).stdout
+            plain = ["node", path] if path.endswith(".mjs") else [path]
+            text = subprocess.run([*plain, "-help"], capture_output=True, text=True).stdout
             self.no_network = ["-nic", "none"] if re.search(r"^-nic ", text, re.M) else []
         self.busiest = self.kind == "qemu"
 
