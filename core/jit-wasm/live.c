@@ -48,6 +48,26 @@ static bool is_incdec(const struct opcode *o)
            ((o->byte & 0xf0) == 0x40 || o->byte == 0xfe || o->byte == 0xff);
 }
 
+/* Without a ModRM memory operand, and yet it can fault: the stack, moffs, division. */
+static bool faults_in_register_form(const struct opcode *o)
+{
+    if (o->map != MAP_1B)
+        return false;
+    switch (o->byte) {
+    case 0x68:
+    case 0x6a:
+    case 0xa0:
+    case 0xa1:
+    case 0xa2:
+    case 0xa3:
+    case 0xc9: return true;
+    case 0xf6:
+    case 0xf7: return o->reg >= 6;
+    case 0xff: return o->reg == 6;
+    default: return (o->byte & 0xf0) == 0x50;
+    }
+}
+
 /* Can nothing look at the flags while it runs? Register forms of what is emitted without a call. */
 static bool is_quiet(const struct insn *i, const struct opcode *o)
 {
@@ -56,7 +76,7 @@ static bool is_quiet(const struct insn *i, const struct opcode *o)
         return false;
     if (o->flags & OP_END)
         return insn_end(i) == BE_COND || insn_end(i) == BE_JUMP;
-    return jit_emits(i);
+    return jit_emits(i) && !faults_in_register_form(o);
 }
 
 /* RCL and RCR: what they read goes into a register or memory, and not only (as with shifts by 0)
