@@ -238,12 +238,6 @@ void cache_insert(struct region *r, struct cpu *c)
     cache_stats.insns += r->insns_total;
 }
 
-void cache_cover_all(struct cpu *c)
-{
-    for (struct region *r = all; r; r = r->all_next)
-        cover(c, r);
-}
-
 struct region *cache_find(struct cpu *c, uintptr_t code, uint64_t la)
 {
     struct region_key key = region_key(c, code);
@@ -338,9 +332,14 @@ void cache_reap(void)
     }
 }
 
-unsigned cache_page_drops(uintptr_t page)
+bool cache_restless(uintptr_t code)
 {
-    return page_drops[page_slot(page)];
+    enum { RESTLESS = 16 };
+    uint8_t *drops = &page_drops[page_slot(code)];
+    if (*drops < RESTLESS)
+        return false;
+    *drops /= 2;
+    return true;
 }
 
 /* ---- writes ---- */

@@ -74,11 +74,9 @@ uint32_t cache_jump_context(struct cpu *c, const struct region *r, uint64_t la);
 void cache_drop(struct region *r);
 /* Frees what was dropped; no translated code may be running. */
 void cache_reap(void);
-/* How often regions with code on this page were dropped lately: pages that keep being written are
- * left to the interpreter longer. */
-unsigned cache_page_drops(uintptr_t page);
-/* Tells block.c again which bytes are code, after it forgot everything. */
-void cache_cover_all(struct cpu *c);
+/* Is the code on the page of this host address overwritten again and again? Each time it says so, it
+ * forgets half of what it has seen. */
+bool cache_restless(uintptr_t code);
 
 struct cache_stats {
     uint64_t made, dropped, live, wasm_bytes, live_bytes, insns;

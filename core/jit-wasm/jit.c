@@ -99,10 +99,12 @@ static struct region *region_at(struct cpu *c, bool make)
         return NULL;
     struct region *r = cache_find(c, host, la);
     if (!r && make) {
-        unsigned drops = cache_page_drops(host & ~(uintptr_t)0xfff);
+        if (cache_restless(host)) { /* wait longer, code that changes is cheaper to interpret */
+            block_set_heat(c, host, block_heat * 64);
+            return NULL;
+        }
         r = translate(c);
         block_set_heat(c, host, r ? 0 : NEVER);
-        (void)drops;
     }
     if (r) {
         struct jit_jump *j = jit_jump_slot(la);

@@ -9,12 +9,7 @@
 #define SLIPWAY_REDIRECT_H
 
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE  /* Patch 11: how many segments may one packet hold? And: what is sent next is \
-                      * to be cut into segments of                                                 \
-                      * @size (0: it isn't). */
-int user_slirp_segments(void *opaque, int family);
-void user_slirp_cut(void *opaque, int size);
-
+#define _GNU_SOURCE
 #endif
 #include <fcntl.h>
 #include <netdb.h>
@@ -53,5 +48,9 @@ void user_slirp_cut(void *opaque, int size);
 int user_slirp_can_send(void *opaque);
 /* Patch 09: is the frame that is being taken in one whose checksum was left to us? */
 int user_slirp_trusts_input(void *opaque);
+/* Patch 11: how many segments may one packet hold? And: what is sent next is to be cut into segments
+ * of @size (0: it isn't). */
+int user_slirp_segments(void *opaque, int family);
+void user_slirp_cut(void *opaque, int size);
 
 #endif
