@@ -236,6 +236,7 @@ void cache_insert(struct region *r, struct cpu *c)
     cache_stats.wasm_bytes += r->wasm_bytes;
     cache_stats.live_bytes += r->wasm_bytes;
     cache_stats.insns += r->insns_total;
+    cache_stats.live_insns += r->insns_total;
 }
 
 struct region *cache_find(struct cpu *c, uintptr_t code, uint64_t la)
@@ -321,6 +322,7 @@ void cache_drop(struct region *r)
     cache_stats.dropped++;
     cache_stats.live--;
     cache_stats.live_bytes -= r->wasm_bytes;
+    cache_stats.live_insns -= r->insns_total;
 }
 
 void cache_reap(void)
@@ -391,6 +393,7 @@ bool jit_hits_running(uintptr_t host, size_t len)
 
 void jit_flush_all(void)
 {
+    cache_stats.flushes += all != NULL;
     while (all)
         cache_drop(all);
 }

@@ -79,7 +79,10 @@ void cache_reap(void);
 bool cache_restless(uintptr_t code);
 
 struct cache_stats {
-    uint64_t made, dropped, live, wasm_bytes, live_bytes, insns;
+    uint64_t made, dropped, live;    /* regions */
+    uint64_t wasm_bytes, live_bytes; /* of their modules: made, live */
+    uint64_t insns, live_insns;      /* guest instructions that they were made of */
+    uint64_t flushes;                /* of everything, when there was something */
 };
 extern struct cache_stats cache_stats;
 

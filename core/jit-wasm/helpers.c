@@ -127,6 +127,7 @@ uint64_t jit_seg_check(uint64_t ea, uint32_t point, uint32_t info)
 int jit_call_handler(struct cpu *c, const struct insn *i)
 {
     int32_t budget = c->budget;
+    jit_handler_calls[i->op]++;
     enum exec r = i->fn(c, i);
     if (c->budget != budget) /* a long string instruction was charged: not to be counted on */
         lockstep_device();

@@ -19,6 +19,7 @@
 
 struct jit_jump jit_jumps[JIT_JUMPS];
 struct jit_stats jit_stats;
+uint64_t *jit_handler_calls;
 
 static bool tail_calls;
 
@@ -32,7 +33,10 @@ void jit_enable(struct cpu *c, uint32_t threshold)
     unsigned support = host_jit_support();
     jit_cpu = c;
     tail_calls = support & HOST_JIT_TAIL_CALLS;
-    c->jit = support != 0 && chain_init(c, tail_calls);
+    decode_init();
+    if (!jit_handler_calls)
+        jit_handler_calls = calloc(opcode_row_count, sizeof *jit_handler_calls);
+    c->jit = support != 0 && jit_handler_calls && chain_init(c, tail_calls);
     block_heat = (int32_t)threshold;
 }
 
@@ -119,8 +123,11 @@ static struct region *region_at(struct cpu *c, bool make)
 bool jit_left(struct cpu *c)
 {
     int status = jit_shared.status;
-    if (status == LEAVE_CHAIN)
+    if (status == LEAVE_CHAIN) {
+        jit_stats.exits[c->budget > 0 ? LEAVE_CHAIN : LEAVE_BUDGET]++;
         return true;
+    }
+    jit_stats.exits[status]++;
     const struct jit_point *p = &jit_shared.region->points[jit_shared.point];
     uint64_t here = (jit_shared.ip + (uint64_t)(int64_t)p->off) & c->la_mask;
     jit_shared.fault = 0;
@@ -145,15 +152,20 @@ bool jit_left(struct cpu *c)
 
 typedef void region_fn(uint64_t rip);
 
-/* Runs the region in table slot @slot, and those that it goes on to. */
-static void enter(struct cpu *c, uint32_t slot)
+/* Runs the region in table slot @slot, and those that it goes on to. Returns as jit_left(). */
+static bool enter(struct cpu *c, uint32_t slot)
 {
-    int32_t before = c->budget;
-    uint64_t base = c->icount;
-    ((region_fn *)(uintptr_t)slot)(c->rip);
-    /* What was run: exact but for a block that was left early. */
-    jit_stats.insns += (uint64_t)((int64_t)before - c->budget) - (base - c->icount);
+    uint64_t start = cpu_icount(c);
+    bool on;
+    if (unlikely(lockstep_on())) {
+        on = lockstep_enter(c, slot);
+    } else {
+        ((region_fn *)(uintptr_t)slot)(c->rip);
+        on = jit_left(c);
+    }
+    jit_stats.insns += cpu_icount(c) - start;
     jit_stats.entries++;
+    return on;
 }
 
 void jit_run(struct cpu *c)
@@ -181,14 +193,7 @@ void jit_run(struct cpu *c)
         }
         c->jit_hot = false;
         if (slot) {
-            bool on;
-            if (unlikely(lockstep_on())) {
-                on = lockstep_enter(c, slot);
-            } else {
-                enter(c, slot);
-                on = jit_left(c);
-            }
-            if (on)
+            if (enter(c, slot))
                 continue;
             if (jit_shared.status == LEAVE_INTERP) {
                 jit_release_budget(c);

@@ -34,6 +34,7 @@ enum {
     LEAVE_CHAIN = 16, /* c->rip is where to go on */
     LEAVE_BUDGET,     /* the slice is over, at the point's instruction */
     LEAVE_INTERP,     /* the point's instruction is for the interpreter */
+    LEAVE_COUNT
 };
 
 /* Shared with translated code. */
@@ -67,12 +68,14 @@ static inline struct jit_jump *jit_jump_slot(uint64_t la)
 }
 
 struct jit_stats {
-    uint64_t insns;   /* run in regions */
-    uint64_t entries; /* of regions from C */
+    uint64_t insns;              /* run in regions, those of handlers included */
+    uint64_t entries;            /* of regions from C */
+    uint64_t exits[LEAVE_COUNT]; /* by status; LEAVE_CHAIN: the chain found nothing */
     int64_t emit_ns, install_ns;
 };
 extern struct jit_stats jit_stats;
-extern struct cpu *jit_cpu; /* the one that runs translated code */
+extern uint64_t *jit_handler_calls; /* from regions, by insn.op; NULL before jit_enable() */
+extern struct cpu *jit_cpu;         /* the one that runs translated code */
 
 /* True if this build and engine can run translated code. */
 bool jit_available(void);

@@ -96,6 +96,11 @@ static void info_block(struct machine *m, struct text *out, const struct hmp_arg
         text_printf(out, "Device '%s' not found\n", a[0].s);
 }
 
+static void info_jit(struct machine *m, struct text *out, const struct hmp_arg *a)
+{
+    jit_info_print(m, out);
+}
+
 static void info_pic(struct machine *m, struct text *out, const struct hmp_arg *a)
 {
     char buf[4096];
@@ -111,6 +116,7 @@ const struct hmp_command hmp_info_commands[] = {
     { "chardev", "", "", "show the character devices", info_chardev },
     { "cpus", "", "", "show infos for each CPU", info_cpus },
     { "irq", "", "", "show the interrupt controllers' state", info_pic },
+    { "jit", "", "", "show dynamic compiler info", info_jit },
     { "kvm", "", "", "show KVM information", info_kvm },
     { "mem", "", "", "show the active virtual memory mappings", hmp_info_mem },
     { "mtree", "flat:s?", "[-f]", "show memory tree (-f: dump flat view for address spaces)",

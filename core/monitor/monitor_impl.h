@@ -45,6 +45,10 @@ bool monitor_cont(struct machine *m, struct error *err);
 bool monitor_screendump(struct machine *m, const char *path, const char *format, struct error *err);
 bool monitor_send_key(struct machine *m, const char *keys, int hold_ms, struct error *err);
 
+/* jit_info.c */
+void jit_info_print(const struct machine *m, struct text *out); /* for people */
+void jit_info_json(const struct machine *m, struct text *out);  /* an object */
+
 /* hmp.c: runs one line; what it prints (with plain \n) goes to @out. */
 void hmp_execute(struct machine *m, const char *line, struct text *out);
 /* readline.c */

@@ -228,6 +228,12 @@ static bool pmemsave(struct qmp_call *c)
                                (uint64_t)arg_int(c, "size", 0), arg_string(c, "filename"), c->err);
 }
 
+static bool query_jit(struct qmp_call *c)
+{
+    jit_info_json(c->machine, c->value);
+    return true;
+}
+
 static bool arg_bool(const struct qmp_call *c, const char *name)
 {
     const struct json *v = json_get(c->args, name);
@@ -296,6 +302,7 @@ const struct qmp_command qmp_commands[] = {
     { "query-cpus-fast", "", query_cpus_fast },
     { "query-chardev", "", query_chardev },
     { "query-block", "", query_block },
+    { "query-jit", "", query_jit },
     { "human-monitor-command", "command-line:s cpu-index:i?", human_monitor_command },
     { "send-key", "keys:a hold-time:i?", send_key },
     { "screendump", "filename:s device:s? head:i? format:s?", screendump },
