@@ -283,7 +283,8 @@ struct cpu {
     struct tlb *tlb[ACCESS_KINDS]; /* of the current mmu_index; or the always-missing one while #AC
                                       checks are on */
 
-    union xmm xmm[16];
+    union xmm xmm[16 + 1]; /* the last one: operand of translated code's slow paths */
+#define XMM_SCRATCH 16
     uint32_t mxcsr;
 
     /* x87: physical registers; st(i) = st[(ftop + i) & 7]. MMX registers are st[i].frac. */

@@ -19,7 +19,7 @@ static const struct wasm_import imports[IM_COUNT] = {
     [IM_READ128] = { 'e', SIG_CHECK },   [IM_WRITE128] = { 'f', SIG_CHECK },
     [IM_SEG_CHECK] = { 'g', SIG_CHECK }, [IM_HANDLER] = { 'h', SIG_HANDLER },
     [IM_SETTLE] = { 'i', SIG_VOID },     [IM_MULHU] = { 'j', SIG_I64_I64 },
-    [IM_MULHS] = { 'k', SIG_I64_I64 },
+    [IM_MULHS] = { 'k', SIG_I64_I64 },   [IM_SLOW_FP] = { 'l', SIG_HANDLER },
 };
 
 void chain_module(struct wbuf *out, const struct wbuf *const *codes, unsigned count)
@@ -114,6 +114,7 @@ bool chain_init(struct cpu *c, bool tail_calls)
         [IM_WRITE128] = (void (*)(void))jit_write128,
         [IM_SEG_CHECK] = (void (*)(void))jit_seg_check,
         [IM_HANDLER] = (void (*)(void))jit_call_handler,
+        [IM_SLOW_FP] = (void (*)(void))jit_slow_fp,
         [IM_SETTLE] = jit_settle,
         [IM_MULHU] = (void (*)(void))jit_mulhu,
         [IM_MULHS] = (void (*)(void))jit_mulhs,

@@ -237,6 +237,10 @@ void emit_get_xmm(struct emit *e, unsigned reg)
 void emit_set_xmm(struct emit *e, unsigned reg)
 {
     set_local(e, xmm_local(e, reg));
+    for (unsigned w = 0; w < 2; w++) {
+        e->fp_known[w][0] &= (uint16_t) ~(1u << reg);
+        e->fp_known[w][1] &= (uint16_t) ~(1u << reg);
+    }
     e->xmm_written_now |= (uint16_t)(1u << reg);
 }
 
@@ -457,6 +461,42 @@ void emit_handler(struct emit *e)
     open_block(e, W_IF, W_VOID);
     leave(e, point, status, 0);
     close_block(e);
+    if (xmm) { /* it may be LDMXCSR as well */
+        e->fp_checked = false;
+        memset(e->fp_known, 0, sizeof e->fp_known);
+    }
+}
+
+void emit_slow_fp(struct emit *e, int src, enum slow_result result)
+{
+    struct insn i = e->n->i;
+    uint16_t written = e->xmm_written | e->xmm_written_now, reads = 0;
+    int point = emit_point(e);
+    if (src != NO_LOCAL) {
+        i.flags &= (uint8_t)~INSN_MEM;
+        i.rm = XMM_SCRATCH;
+        store128_fixed(e, src, &e->c->xmm[XMM_SCRATCH]);
+    } else {
+        reads |= (uint16_t)(1u << i.rm);
+    }
+    if (result != SLOW_GPR)
+        reads |= (uint16_t)(1u << i.r);
+    spill(e, 0, written & reads);
+    emit_i32(e, (int32_t)(uintptr_t)e->c);
+    emit_i32(e, (int32_t)(uintptr_t)region_add_insn(e->out, &i));
+    emit_call(e, IM_SLOW_FP);
+    int status = emit_tmp(e, W_I32);
+    set_local(e, status);
+    get_local(e, status);
+    open_block(e, W_IF, W_VOID);
+    leave(e, point, status, 0);
+    close_block(e);
+    if (result == SLOW_FLAGS)
+        load_flags(e);
+    else if (result == SLOW_GPR)
+        reload(e, (uint16_t)(1u << i.r), 0);
+    else
+        reload(e, 0, (uint16_t)(1u << i.r));
 }
 
 void emit_chain(struct emit *e)
@@ -498,7 +538,8 @@ static void block_code(struct emit *e, int k, int fall)
     const struct rblock *b = &e->r->blocks[k];
     e->blk = b;
     e->kind = b->entry_flags;
-    e->sse_checked = false;
+    e->sse_checked = e->fp_checked = false;
+    memset(e->fp_known, 0, sizeof e->fp_known);
     if (b->loop_check) {
         get_local(e, e->budget);
         emit_i32(e, 0);
@@ -623,6 +664,7 @@ static void begin(struct emit *e)
     memset(e->gpr, 0xff, sizeof e->gpr);
     memset(e->xmm, 0xff, sizeof e->xmm);
     memset(e->raw, 0xff, sizeof e->raw);
+    e->fp_fast = NO_LOCAL;
     memset(e->label, 0, sizeof e->label);
     memset(e->dispatch, 0xff, sizeof e->dispatch);
     e->gpr_written_now = e->xmm_written_now = 0;

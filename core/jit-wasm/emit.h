@@ -91,6 +91,11 @@ struct emit {
     int kind;         /* enum flag_kind now */
     int point;        /* of n, or -1 */
     bool sse_checked; /* in this block: SSE is usable */
+    /* Floating point in this block: the local fp_fast (does MXCSR allow wasm's arithmetic?) is set;
+     * registers known not to be denormal: [f32, f64][lowest lane, all lanes]. See emit_ssefp.c. */
+    bool fp_checked;
+    int16_t fp_fast;
+    uint16_t fp_known[2][2];
 };
 
 /* ---- frame (emit.c) ---- */
@@ -154,6 +159,11 @@ int emit_point(struct emit *e);
 void emit_leave_if(struct emit *e, int status);
 /* Calls the interpreter's handler for the current instruction. */
 void emit_handler(struct emit *e);
+/* Calls the handler of the current SSE instruction from a branch that is seldom taken: only its
+ * operands are spilled, memory isn't accessed (the operand is in v128 local @src, or NO_LOCAL for a
+ * register), flags must be canonical. @result: what it writes. */
+enum slow_result { SLOW_XMM, SLOW_GPR, SLOW_FLAGS };
+void emit_slow_fp(struct emit *e, int src, enum slow_result result);
 /* Goes on at block @succ, or leaves for @off if that is OUTSIDE; @fall: the block that follows
  * anyway. */
 void emit_goto(struct emit *e, int succ, int32_t off, int fall);

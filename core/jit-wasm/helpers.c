@@ -139,6 +139,11 @@ int jit_call_handler(struct cpu *c, const struct insn *i)
     return (int)r;
 }
 
+int jit_slow_fp(struct cpu *c, const struct insn *i)
+{
+    return (int)i->fn(c, i);
+}
+
 /* What a dropped region's slot does: back to C, and the jump cache forgets the way here. */
 void jit_stub(uint64_t rip)
 {

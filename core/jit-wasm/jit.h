@@ -104,6 +104,7 @@ enum jit_import {
     IM_SETTLE,
     IM_MULHU,
     IM_MULHS,
+    IM_SLOW_FP,
     IM_COUNT
 };
 /* Makes the function behind IM_CHAIN and hands all to the host. False: no translated code. */
@@ -119,6 +120,8 @@ uint64_t jit_read128(uint64_t la, uint32_t point, uint32_t info);  /* to jit_sha
 uint64_t jit_write128(uint64_t la, uint32_t point, uint32_t info); /* from there */
 uint64_t jit_seg_check(uint64_t ea, uint32_t point, uint32_t info);
 int jit_call_handler(struct cpu *c, const struct insn *i); /* enum exec */
+/* The same for one that neither accesses memory nor takes long. */
+int jit_slow_fp(struct cpu *c, const struct insn *i);
 void jit_stub(uint64_t rip);
 uint64_t jit_mulhu(uint64_t a, uint64_t b); /* upper halves of products */
 uint64_t jit_mulhs(uint64_t a, uint64_t b);
