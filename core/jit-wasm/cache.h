@@ -74,8 +74,8 @@ uint32_t cache_jump_context(struct cpu *c, const struct region *r, uint64_t la);
 void cache_drop(struct region *r);
 /* Frees what was dropped; no translated code may be running. */
 void cache_reap(void);
-/* Is the code on the page of this host address overwritten again and again? Each time it says so, it
- * forgets half of what it has seen. */
+/* Is the code on the page of this host address overwritten again and again? Each time it says so,
+ * it forgets half of what it has seen. */
 bool cache_restless(uintptr_t code);
 
 struct cache_stats {

@@ -48,8 +48,8 @@
 int user_slirp_can_send(void *opaque);
 /* Patch 09: is the frame that is being taken in one whose checksum was left to us? */
 int user_slirp_trusts_input(void *opaque);
-/* Patch 11: how many segments may one packet hold? And: what is sent next is to be cut into segments
- * of @size (0: it isn't). */
+/* Patch 11: how many segments may one packet hold? And: what is sent next is to be cut into
+ * segments of @size (0: it isn't). */
 int user_slirp_segments(void *opaque, int family);
 void user_slirp_cut(void *opaque, int size);
 
