@@ -43,7 +43,21 @@ def work_at_the_shell(pc, machine):
     slept = float(pc.shell("cut -d' ' -f1 /proc/uptime")) - before
     if not 1.9 < slept < 60:
         raise Failure(f"sleep 2 took {slept} s of guest time")
+    if pc.emulator == "node":
+        ran_translated(pc)
     power_off(pc)
+
+
+def ran_translated(pc):
+    """Under Node the JIT is the default, and most of a boot runs in its code."""
+    jit = pc.qmp("query-jit")
+    share = jit["instructions-in-regions"] / jit["instructions"]
+    if not jit["enabled"] or share < 0.5:
+        raise Failure(f"{share:.1%} of the instructions ran in translated code: {jit}")
+    if jit["regions-live"] != jit["regions-made"] - jit["regions-dropped"]:
+        raise Failure(f"regions are lost: {jit}")
+    if "in regions" not in pc.monitor("info jit"):
+        raise Failure("info jit shows no share")
 
 
 def test_debian_amd64_kernel_to_a_shell(emulator):
