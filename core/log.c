@@ -20,7 +20,8 @@ static const struct {
     { "guest_errors", LOG_GUEST_ERRORS, "what a guest does wrong (rate-limited)" },
     { "cpu_reset", LOG_CPU_RESET, "resets, triple faults and INIT, with the registers" },
     { "exec", LOG_EXEC, "every block that runs (large)" },
-    { "lockstep", LOG_LOCKSTEP, "run translated code and interpreter side by side, stop at the first difference (slow)" },
+    { "lockstep", LOG_LOCKSTEP,
+      "run translated code and interpreter side by side, stop at the first difference (slow)" },
 };
 #define CATEGORY_COUNT (sizeof categories / sizeof categories[0])
 
