@@ -23,7 +23,7 @@ struct discovery {
     struct cpu *c;
     int16_t by_off[TABLE_SIZE]; /* hash of offsets: index into insns + 1 */
     int32_t queue[QUEUE_SIZE];
-    unsigned head, tail, leaders;
+    unsigned head, tail, leaders, max_insns;
 };
 
 static struct discovery work; /* one region at a time */
@@ -138,7 +138,7 @@ static void decode_from(struct discovery *d, int32_t off)
 {
     struct region_code *r = d->r;
     bool leader = true;
-    while (r->insn_count < REGION_MAX_INSNS) {
+    while (r->insn_count < d->max_insns) {
         unsigned k = slot_of(d, off);
         if (d->by_off[k]) { /* runs into known code */
             r->insns[d->by_off[k] - 1].leader = true;
@@ -325,11 +325,12 @@ static void compact(struct region_code *r, int entry)
     r->block_count = n;
 }
 
-bool region_discover(struct region_code *r, struct cpu *c)
+bool region_discover(struct region_code *r, struct cpu *c, unsigned max_insns)
 {
     struct discovery *d = &work;
     d->r = r;
     d->c = c;
+    d->max_insns = max_insns < REGION_MAX_INSNS ? max_insns : REGION_MAX_INSNS;
     d->head = d->tail = d->leaders = 0;
     memset(d->by_off, 0, sizeof d->by_off);
     r->cpu = c;
@@ -340,7 +341,7 @@ bool region_discover(struct region_code *r, struct cpu *c)
     r->page_count = r->insn_count = r->block_count = 0;
 
     enqueue(d, 0, false);
-    while (d->head < d->tail && r->insn_count < REGION_MAX_INSNS) {
+    while (d->head < d->tail && r->insn_count < d->max_insns) {
         int32_t off = d->queue[d->head++];
         struct rinsn *known = insn_at(d, off);
         if (known)

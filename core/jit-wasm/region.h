@@ -80,9 +80,9 @@ struct region_code {
     struct rblock blocks[REGION_MAX_BLOCKS];
 };
 
-/* Fills @r from the code at c->rip. False: there is nothing to compile (not RAM, an instruction
- * that only the interpreter runs). */
-bool region_discover(struct region_code *r, struct cpu *c);
+/* Fills @r from the code at c->rip, at most @max_insns instructions. False: there is nothing to
+ * compile (not RAM, an instruction that only the interpreter runs). */
+bool region_discover(struct region_code *r, struct cpu *c, unsigned max_insns);
 /* Needs of flags, predecessors (live.c). */
 void region_live(struct region_code *r);
 /* Text of the region, for -d jit and tests: to @out line by line. */
