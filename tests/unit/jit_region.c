@@ -64,13 +64,13 @@ static void begin(void)
 
 static void only_what_ran(void)
 {
-    CHECK(region_discover(&code, cpu)); /* nothing has run: the first block alone */
+    CHECK(region_discover(&code, cpu, REGION_MAX_INSNS)); /* nothing has run: the first block alone */
     CHECK_EQ(code.block_count, 1);
     CHECK_EQ(code.insn_count, 2); /* up to the call */
     cpu_run(cpu, 300);
     CHECK(!cpu->exc.pending && !cpu->halted);
     cpu->rip = START;
-    CHECK(region_discover(&code, cpu));
+    CHECK(region_discover(&code, cpu, REGION_MAX_INSNS));
     CHECK_EQ(code.page_count, 1);
     CHECK_EQ(code.insn_count, 8);
     CHECK_EQ(code.block_count, 6);
