@@ -241,9 +241,10 @@ bool relay_next_dgram(struct relay_bytes *rest, struct relay_address *addr,
                       struct relay_bytes *dgram)
 {
     struct cursor c = { .in = rest->data, .len = rest->len };
-    uint32_t len;
+    uint32_t len = 0;
     if (!rest->len)
         return false;
+    *addr = (struct relay_address){ 0 };
     u32(&c, &len);
     address(&c, addr, false);
     if (c.error || len > RELAY_DGRAM_MAX || len > c.len - c.at)
