@@ -100,6 +100,13 @@ def at_once(emulator):
     return emulator != "node"
 
 
+def in_order(frames):
+    """ARP apart from the rest: when the stack asks, between two answers, is the host's timing."""
+    def arp(frame):
+        return frame[12:14] == b"\x08\x06"
+    return [f for f in frames if not arp(f)], sorted(f for f in frames if arp(f))
+
+
 def both(emulator, options, conversation, qemu_options=None):
     """Has @conversation(guest) with both and compares what they said."""
     heard = []
@@ -117,7 +124,7 @@ def both(emulator, options, conversation, qemu_options=None):
     theirs, ours = heard
     if not theirs:
         raise Failure("QEMU said nothing")
-    if theirs != ours:
+    if in_order(theirs) != in_order(ours):
         raise Failure(f"{len(theirs)} frames of QEMU's, {len(ours)} of ours" + difference(theirs, ours))
 
 
