@@ -64,7 +64,8 @@ static void begin(void)
 
 static void only_what_ran(void)
 {
-    CHECK(region_discover(&code, cpu, REGION_MAX_INSNS)); /* nothing has run: the first block alone */
+    CHECK(
+        region_discover(&code, cpu, REGION_MAX_INSNS)); /* nothing has run: the first block alone */
     CHECK_EQ(code.block_count, 1);
     CHECK_EQ(code.insn_count, 2); /* up to the call */
     cpu_run(cpu, 300);
