@@ -47,5 +47,8 @@ bool jit_flags_conditional(const struct insn *i)
     bool by_imm = o->map == MAP_1B && (o->byte == 0xc0 || o->byte == 0xc1);
     bool twice = o->map == MAP_0F &&
                  (o->byte == 0xa4 || o->byte == 0xa5 || o->byte == 0xac || o->byte == 0xad);
-    return shift || twice || (by_imm && ((unsigned)i->imm & (i->osz == 3 ? 63 : 31)) == 0);
+    /* CMPS and SCAS with a count of 0. */
+    bool string = o->map == MAP_1B && (o->flags & OP_REP) && (i->flags & (INSN_REP | INSN_REPNE));
+    return string || shift || twice ||
+           (by_imm && ((unsigned)i->imm & (i->osz == 3 ? 63 : 31)) == 0);
 }
