@@ -684,6 +684,10 @@ static void begin(struct emit *e)
         if (e->xmm_used >> k & 1)
             xmm_local(e, k);
     }
+    /* Also those raw operands that are only set further on: a loop brings them back here. */
+    for (unsigned k = 0; k < 6; k++)
+        if (e->raw_used >> k & 1)
+            flags_raw(e, k < 3 ? 2 : 3, k % 3);
     for (unsigned k = 0; k < e->r->block_count; k++)
         e->r->blocks[k].entry_flags = FK_DYN;
     struct rblock *b = &e->r->blocks[0];
@@ -748,6 +752,7 @@ bool emit_region(struct emit *e, struct region_code *r, struct region *out)
     e->m64 = (r->mode & MODE_CODE_MASK) == MODE_CODE64;
     e->flat = r->flat;
     e->tag64 = r->mode & MODE_LMA;
+    e->raw_used = 0;
     e->gpr_used = e->gpr_written = e->xmm_used = e->xmm_written = 0;
     pass(e);
     if (e->failed)

@@ -76,7 +76,7 @@ struct emit {
     int16_t gpr[16], xmm[16];
     uint16_t gpr_used, gpr_written, xmm_used, xmm_written; /* of the whole region: first pass */
     uint16_t gpr_written_now, xmm_written_now;             /* so far in this pass */
-    bool flags_used;
+    uint8_t raw_used;                      /* bits of raw[][]: of the whole region, first pass */
     int16_t fz, fs, fc, fx, fk, raw[2][3]; /* raw: [64 bits][a b r] */
     int16_t ip, next, budget;
 

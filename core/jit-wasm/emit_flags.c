@@ -12,6 +12,7 @@
 int flags_raw(struct emit *e, unsigned osz, unsigned k)
 {
     int16_t *local = &e->raw[osz == 3][k];
+    e->raw_used |= (uint8_t)(1u << (k + (osz == 3 ? 3 : 0)));
     if (*local == NO_LOCAL)
         *local = (int16_t)emit_local(e, value_type(osz));
     return *local;
