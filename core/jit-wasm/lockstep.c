@@ -105,8 +105,11 @@ static const char *difference(const struct cpu *a, const struct cpu *b)
         return "rip";
     if (cpu_rflags(a) != cpu_rflags(b))
         return "flags";
-    if (memcmp(a->xmm, b->xmm, 16 * sizeof a->xmm[0]) || a->mxcsr != b->mxcsr)
-        return "SSE state";
+    for (int k = 0; k < 16; k++)
+        if (a->xmm[k].u64[0] != b->xmm[k].u64[0] || a->xmm[k].u64[1] != b->xmm[k].u64[1])
+            return "an XMM register";
+    if (a->mxcsr != b->mxcsr)
+        return "MXCSR";
     for (int k = 0; k < 8; k++)
         if (a->st[k].frac != b->st[k].frac || a->st[k].se != b->st[k].se)
             return "an x87 register";

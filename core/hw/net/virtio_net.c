@@ -236,7 +236,7 @@ static unsigned take_buffers(struct virtio_net *s, size_t total, struct virtq_el
         room += e[n]->in_len;
         n++;
     }
-    if (room >= total && e[0]->in_len < header_size(s)) {
+    if (n && room >= total && e[0]->in_len < header_size(s)) {
         virtio_error(&s->virtio, "a receive buffer of %u bytes has no room for a header",
                      (unsigned)e[0]->in_len);
         room = 0;
