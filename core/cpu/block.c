@@ -114,13 +114,6 @@ static void *pool_take(size_t size)
 
 /* ---- dropping ---- */
 
-/* Bits of the chunks that [offset, offset + len) of a page touches. */
-static uint64_t chunk_mask(unsigned offset, unsigned len)
-{
-    unsigned first = offset >> 6, last = (offset + len - 1) >> 6;
-    return (~0ull << first) & (~0ull >> (63 - last));
-}
-
 static void unhash(struct block *b)
 {
     struct block **at = &hash[hash_of(b->code)];

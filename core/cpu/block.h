@@ -80,6 +80,13 @@ bool block_page_has_code(uintptr_t host_page);
 /* Drops everything (memory is going away, reset). */
 void block_flush_all(void);
 
+/* Bits of the 64-byte chunks that [offset, offset + len) of a page touches. */
+static inline uint64_t chunk_mask(unsigned offset, unsigned len)
+{
+    unsigned first = offset >> 6, last = (offset + len - 1) >> 6;
+    return (~0ull << first) & (~0ull >> (63 - last));
+}
+
 struct block_stats {
     uint64_t decoded, dropped, flushes, pool_bytes;
 };

@@ -456,10 +456,6 @@ bool task_switch(struct cpu *c, uint16_t sel, enum task_switch how, uint64_t nex
                  bool has_error, uint32_t error);
 void seg_update(struct cpu *c,
                 int seg); /* seg_base and seg_check from seg[] and c->mode; for cpu_update_mode() */
-static inline bool cpu_flat(const struct cpu *c)
-{
-    return c->flat;
-}
 /* c->flat, after any of them changed. */
 void seg_update_flat(struct cpu *c);
 /* Full check of an access of @size bytes at offset @ea of segment @seg; on success stores the

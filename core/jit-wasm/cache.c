@@ -36,7 +36,7 @@ struct region_key region_key(const struct cpu *c, uintptr_t code)
         .code = code,
         .mode = c->mode & (MODE_CODE_MASK | MODE_PE | MODE_VM | MODE_LMA),
         .mmu_index = c->mmu_index,
-        .flat = cpu_flat(c),
+        .flat = c->flat,
         .cs_limit = m64 ? 0 : c->cs_limit,
     };
 }
@@ -345,12 +345,6 @@ bool cache_restless(uintptr_t code)
 }
 
 /* ---- writes ---- */
-
-static uint64_t chunk_mask(unsigned offset, unsigned len)
-{
-    unsigned first = offset >> 6, last = (offset + len - 1) >> 6;
-    return (~0ull << first) & (~0ull >> (63 - last));
-}
 
 /* Does a write hit code of the region? Otherwise adds the chunks that it covers on the page. */
 static bool hit(const struct region *r, uintptr_t host, size_t len, uint64_t *chunks)

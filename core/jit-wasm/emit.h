@@ -33,7 +33,7 @@
 #include "jit-wasm/region.h"
 #include "jit-wasm/wasm.h"
 
-enum { EMIT_MAX_LOCALS = 512, EMIT_MAX_POINTS = 4096, EMIT_TMPS = 24, NO_LOCAL = -1 };
+enum { EMIT_MAX_LOCALS = 512, EMIT_TMPS = 24, NO_LOCAL = -1 };
 
 /* What the flags are, at some point of the emission. FK_CANON: in the four locals fz, fs, fc, fx,
  * as struct cpu has them. FK_DYN: as the local fk says at run time. Others: operands of an

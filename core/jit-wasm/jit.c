@@ -175,8 +175,6 @@ bool jit_left(struct cpu *c)
     return false;
 }
 
-typedef void region_fn(uint64_t rip);
-
 /* Runs the region in table slot @slot, and those that it goes on to. Returns as jit_left(). */
 static bool enter(struct cpu *c, uint32_t slot)
 {

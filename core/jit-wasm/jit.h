@@ -67,6 +67,9 @@ static inline struct jit_jump *jit_jump_slot(uint64_t la)
     return &jit_jumps[(k ^ k >> 12) & (JIT_JUMPS - 1)];
 }
 
+/* What a table slot of translated code holds; called with the RIP of the region's entry. */
+typedef void region_fn(uint64_t rip);
+
 struct jit_stats {
     uint64_t insns;              /* run in regions, those of handlers included */
     uint64_t entries;            /* of regions from C */

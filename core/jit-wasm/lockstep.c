@@ -193,8 +193,6 @@ static enum exec interpret(struct cpu *c)
     return interp_one(c);
 }
 
-typedef void region_fn(uint64_t rip);
-
 bool lockstep_enter(struct cpu *c, uint32_t slot)
 {
     static struct state before, jit;

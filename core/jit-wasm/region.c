@@ -337,7 +337,7 @@ bool region_discover(struct region_code *r, struct cpu *c, unsigned max_insns)
     r->rip = c->rip;
     r->la = (c->seg_base[SEG_CS] + c->rip) & c->la_mask;
     r->mode = c->mode;
-    r->flat = cpu_flat(c);
+    r->flat = c->flat;
     r->page_count = r->insn_count = r->block_count = 0;
 
     enqueue(d, 0, false);
