@@ -276,9 +276,11 @@ static void bm_start(unsigned bm, uint8_t direction)
     out((uint16_t)bm, direction | 1, 1);
 }
 
+/* Waits for the end of a transfer: QEMU's block layer works in a thread, which may have to wait for
+ * a processor. */
 static void bm_finish(unsigned bm)
 {
-    for (int i = 0; i < 200; i++) { /* QEMU needs some turns of its loop */
+    for (int i = 0; i < 20000; i++) {
         settle();
         uint8_t t = (uint8_t)qtest_in(qemu, (uint16_t)(bm + 2), 1);
         if (t == (uint8_t)mem_read(&m->io, (uint16_t)(bm + 2), 1) &&

@@ -40,11 +40,11 @@ class Skip(Exception):
 
 
 def not_under(emulator, why):
-    """Decorator: a test that makes no sense under that emulator, and isn't one of its tests."""
+    """Decorator: a test that makes no sense under that emulator, and isn't one of its tests. Several may stand above one another."""
     assert why
 
     def mark(function):
-        function.not_under = emulator
+        function.not_under = {*getattr(function, "not_under", ()), emulator}
         return function
 
     return mark

@@ -13,7 +13,7 @@ import tempfile
 import ends
 from ends import (MAC, Failure, Skip, StreamEnd, arp, ask, checksum, checksum_good, dhcp, dhcp_answer, ethernet,
                   free_port, info, ipv4, number_of, numbered, same, scratch, wait_for, with_checksum)
-from pc import COMMANDS
+from pc import COMMANDS, not_under
 
 HOST, GUEST = "10.99.0.1", "10.99.0.2"
 
@@ -31,8 +31,6 @@ class Namespace:
     count = 0
 
     def __init__(self, emulator):
-        if emulator == "node":
-            raise Skip("TAP is native only")
         if os.getuid() != 0:
             raise Skip("needs root")
         if not shutil.which("ip") or not os.path.exists("/dev/net/tun"):
@@ -117,6 +115,7 @@ class Host:
         self.end.send(ethernet(self.peer_mac, 0x0800, ipv4(GUEST, HOST, protocol, payload)))
 
 
+@not_under("node", "TAP is native only")
 def test_bridge_with_a_real_dhcp_server(emulator):
     """The script puts the interface into a bridge, on which dnsmasq gives out addresses."""
     if not shutil.which("dnsmasq"):
@@ -142,6 +141,7 @@ def test_bridge_with_a_real_dhcp_server(emulator):
             same("interface", "ifname=tap0" in info(pc, "t"), True)
 
 
+@not_under("node", "TAP is native only")
 def test_ping_both_ways(emulator):
     with Namespace(emulator) as ns:
         pc, end = plugged(ns, f"tap,id=t,ifname=tap7,script={script('up', UP)},downscript=no")
@@ -166,6 +166,7 @@ def test_ping_both_ways(emulator):
             same("echo reply", (frame[34], frame[42:]), (0, request[8:]))
 
 
+@not_under("node", "TAP is native only")
 def test_frames_are_finished_for_those_who_cannot(emulator):
     """The kernel hands over TCP segments of many KB without checksums; a socket end gets whole frames."""
     for option, segments in ("", True), (",vnet_hdr=off", False):
@@ -227,6 +228,7 @@ c.recv(1)
                 same("large segments", transmitted[0] / transmitted[1] > 1514, segments)
 
 
+@not_under("node", "TAP is native only")
 def test_kernel_to_kernel_through_two_emulators(emulator):
     """Two namespaces, a TAP in each, our stream netdev between them: 20 MB of TCP both ways, IPv6 too."""
     with Namespace(emulator) as a, Namespace(emulator) as b:
@@ -281,6 +283,7 @@ print(n, h.hexdigest(), flush=True)
                 same("dropped", dropped(), before)
 
 
+@not_under("node", "TAP is native only")
 def test_scripts_run_with_the_interface(emulator):
     with Namespace(emulator) as ns:
         log = scratch("log")
@@ -299,6 +302,7 @@ def test_scripts_run_with_the_interface(emulator):
         same("the interface is gone", "tap7" in ns.links(), False)
 
 
+@not_under("node", "TAP is native only")
 def test_tap_errors(emulator):
     def fails(ns, text, message, wrapper=()):
         with ends.emulator("slipway", text, wrapper=[*ns.wrapper, *wrapper], hubs=False, qmp=False) as pc:
@@ -346,6 +350,7 @@ def open_tap(name):
     return fd
 
 
+@not_under("node", "TAP is native only")
 def test_a_given_tap_descriptor(emulator):
     with Namespace(emulator):
         name = f"slw{os.getpid() % 100000}"
@@ -372,6 +377,7 @@ def test_a_given_tap_descriptor(emulator):
             same("frame to the interface", (number_of(frame), len(frame)), (6, 200))
 
 
+@not_under("node", "TAP is native only")
 def test_bridge_helper(emulator):
     """QEMU's own helper, and a stand-in for it that shows what it is started with."""
     helper = "/usr/lib/qemu/qemu-bridge-helper"
@@ -394,9 +400,9 @@ def test_bridge_helper(emulator):
             same("message", "-netdev bridge,id=t,br=br8: bridge helper failed with status 1" in pc.errors, True)
 
 
+@not_under("slipway", "is about Node")
+@not_under("qemu", "is about Node")
 def test_under_node_one_clear_error(emulator):
-    if emulator != "node":
-        raise Skip("is about Node")
     for text in "tap,id=t", "bridge,id=t":
         with ends.emulator(emulator, text, hubs=False, qmp=False) as pc:
             same("status", pc.wait_exit(), 1)

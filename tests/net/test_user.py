@@ -20,7 +20,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 from namespace import add_address, in_namespace, resolv_conf
 from packets import *
-from pc import Failure, Skip, scratch
+from pc import Failure, not_under, scratch
 from userpeer import Ours, Qemu, QemuMonitor, WAIT
 
 QUIET = 0.3 # nothing more is expected
@@ -905,11 +905,10 @@ def test_user_restrict(emulator):
     server.close()
 
 
+@not_under("node", "Node has no ICMP sockets")
 @in_namespace
 def test_user_ping_of_the_outside(emulator):
     """Through a ping socket; an error that says how to permit them, where the kernel doesn't."""
-    if emulator == "node":
-        raise Skip("Node has no ICMP sockets")
     add_address("192.0.2.1")
     with open("/proc/sys/net/ipv4/ping_group_range", "w") as f:
         f.write("0 2147483647" if os.getuid() == 0 else "0 0")

@@ -221,7 +221,7 @@ class SlipwayHost {
       });
     }
     s.mode = mode;
-    if (!(mode & SlipwayHost.MODE.LATER)) this.holdStart(s);
+    if (!(mode & SlipwayHost.MODE.LATER) || mode & SlipwayHost.MODE.LISTEN) this.holdStart(s);
     s.what = s.name = name;
     return s;
   }
@@ -320,10 +320,10 @@ class SlipwayHost {
   }
 
   /** Node connects and listens asynchronously: what fails shows up after the machine was built (and before its first
-   * turn), and is an error of the command line all the same, unless it is done in the background. */
+   * turn), and is an error of the command line all the same, unless it is done in the background; a server's always is. */
   startError(s, e) {
     if (this.streams[s.number] !== s) return;
-    if (s.mode & SlipwayHost.MODE.LATER) {
+    if (s.mode & SlipwayHost.MODE.LATER && !s.holding) {
       s.name = this.message(e);
       this.emit(s, SlipwayHost.EVENT.OPENED, 1);
       this.wake();
