@@ -1,0 +1,312 @@
+/*
+ * The server. Listening sockets are the relay's own, for three reasons: they are bound before
+ * privileges go, a full relay refuses connections before anything is allocated for them, and port 0
+ * works. What was accepted is adopted by libwebsockets, which runs on the relay's libuv loop and
+ * does TLS, HTTP parsing and WebSocket framing.
+ *
+ * A request is looked at twice: as HTTP, or, before an upgrade is answered, by check_upgrade(),
+ * which refuses with a status what is no WebSocket endpoint.
+ */
+#define _GNU_SOURCE /* accept4 */
+#include "relay/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libwebsockets.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "relay/http.h"
+#include "relay/log.h"
+
+enum {
+    BACKLOG = 1024,
+    RX_BUFFER = 32 << 10,  /* bytes that one read takes from a connection */
+    TX_PACKET = 1 << 20,   /* bytes that one write may have */
+    HANDSHAKE_S = 10,      /* for TLS and the headers of a request */
+    ACCEPT_PAUSE_MS = 100, /* out of descriptors: look again then */
+    ACCEPT_AT_ONCE = 64,   /* connections accepted in one turn */
+};
+
+struct listener {
+    struct server *server;
+    struct relay_address address;
+    int fd;
+    uv_poll_t poll;
+};
+
+struct server {
+    struct relay *relay;
+    struct lws_context *context;
+    struct lws_vhost *vhost;
+    struct listener *listeners;
+    size_t n_listeners;
+    uv_timer_t pause;
+    int root; /* directory of static files, -1: none */
+};
+
+/* libwebsockets' memory of a connection. */
+struct peer {
+    struct http_answer answer;
+};
+
+/* ---- libwebsockets' callbacks ---- */
+
+static int callback(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in,
+                    size_t len)
+{
+    struct peer *p = user;
+    struct server *s;
+    switch (why) {
+    case LWS_CALLBACK_HTTP:
+        s = lws_context_user(lws_get_context(wsi));
+        return http_request(s->relay, wsi, &p->answer, s->root, in);
+    case LWS_CALLBACK_HTTP_WRITEABLE:
+        s = lws_context_user(lws_get_context(wsi));
+        return http_writable(s->relay, wsi, &p->answer);
+    case LWS_CALLBACK_CLOSED_HTTP:
+        if (p)
+            http_closed(&p->answer);
+        return 0;
+    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
+        s = lws_context_user(lws_get_context(wsi));
+        http_status(s->relay, wsi, 404, "Connection: close\r\n");
+        return -1;
+    default: return 0;
+    }
+}
+
+static const struct lws_protocols protocols[] = {
+    { "http", callback, sizeof(struct peer), RX_BUFFER, 0, NULL, TX_PACKET },
+    { NULL, NULL, 0, 0, 0, NULL, 0 },
+};
+
+static void lws_log(int level, const char *line)
+{
+    size_t len = strcspn(line, "\n");
+    log_event(level & LLL_ERR ? LOG_WARN : LOG_DEBUG, "lws", "text=%s", log_text(line, len));
+}
+
+static bool make_context(struct server *s, struct error *err)
+{
+    const struct config *c = s->relay->config;
+    void *loops[] = { &s->relay->loop };
+    struct lws_context_creation_info info = {
+        .port = CONTEXT_PORT_NO_LISTEN_SERVER,
+        .protocols = protocols,
+        .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
+                   LWS_SERVER_OPTION_VALIDATE_UTF8 | LWS_SERVER_OPTION_NO_LWS_SYSTEM_STATES |
+                   LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS,
+        .foreign_loops = loops,
+        .user = s,
+        .pt_serv_buf_size = 64 << 10,
+        .timeout_secs = HANDSHAKE_S,
+        .timeout_secs_ah_idle = HANDSHAKE_S,
+        .keepalive_timeout = 30,
+        .max_http_header_pool = 1024,
+        .max_http_header_data = 4096,
+        .alpn = "http/1.1",
+        .vhost_name = "relay",
+        .gid = -1,
+        .uid = -1,
+    };
+    if (c->tls_cert) {
+        info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+        info.ssl_cert_filepath = c->tls_cert;
+        info.ssl_private_key_filepath = c->tls_key;
+    }
+    lws_set_log_level(LLL_ERR | LLL_WARN, lws_log);
+    s->context = lws_create_context(&info);
+    if (!s->context)
+        return error_set(err, "libwebsockets doesn't start");
+    s->vhost = lws_create_vhost(s->context, &info);
+    if (!s->vhost)
+        return error_set(err,
+                         c->tls_cert ? "tls-cert, tls-key: '%s', '%s': can't be used"
+                                     : "libwebsockets doesn't start%s%s",
+                         c->tls_cert ? c->tls_cert : "", c->tls_key ? c->tls_key : "");
+    return true;
+}
+
+/* ---- accepting ---- */
+
+static void accept_some(uv_poll_t *poll, int status, int events);
+
+static void resume_accepting(uv_timer_t *timer)
+{
+    struct server *s = timer->data;
+    for (size_t i = 0; i < s->n_listeners; i++)
+        uv_poll_start(&s->listeners[i].poll, UV_READABLE, accept_some);
+}
+
+static void pause_accepting(struct server *s)
+{
+    for (size_t i = 0; i < s->n_listeners; i++)
+        uv_poll_stop(&s->listeners[i].poll);
+    uv_timer_start(&s->pause, resume_accepting, ACCEPT_PAUSE_MS, 0);
+}
+
+static void accept_some(uv_poll_t *poll, int status, int events)
+{
+    struct listener *l = poll->data;
+    struct server *s = l->server;
+    for (int i = 0; i < ACCEPT_AT_ONCE; i++) {
+        int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) {
+            if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+                log_event(LOG_WARN, "accept", "error=%s", log_string(strerror(errno)));
+                pause_accepting(s);
+            }
+            return;
+        }
+        int on = 1;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        lws_adopt_descriptor_vhost(s->vhost,
+                                   LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP |
+                                       (s->relay->config->tls_cert ? LWS_ADOPT_ALLOW_SSL : 0),
+                                   (lws_sock_file_fd_type){ .sockfd = fd }, NULL, NULL);
+    }
+}
+
+static socklen_t to_sockaddr(const struct relay_address *a, struct sockaddr_storage *out)
+{
+    memset(out, 0, sizeof *out);
+    if (a->family == 4) {
+        struct sockaddr_in *in = (struct sockaddr_in *)out;
+        in->sin_family = AF_INET;
+        in->sin_port = htons(a->port);
+        memcpy(&in->sin_addr, a->ip, 4);
+        return sizeof *in;
+    }
+    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)out;
+    in6->sin6_family = AF_INET6;
+    in6->sin6_port = htons(a->port);
+    memcpy(&in6->sin6_addr, a->ip, 16);
+    return sizeof *in6;
+}
+
+static bool bind_listener(struct listener *l, const char *text, struct error *err)
+{
+    struct sockaddr_storage sa;
+    int on = 1;
+    if (!endpoint_parse(&l->address, text, err))
+        return error_prepend(err, "listen");
+    socklen_t len = to_sockaddr(&l->address, &sa);
+    l->fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (l->fd < 0)
+        return error_set(err, "listen: %s: %s", text, strerror(errno));
+    setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (sa.ss_family == AF_INET6)
+        setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    if (bind(l->fd, (struct sockaddr *)&sa, len) || listen(l->fd, BACKLOG) ||
+        getsockname(l->fd, (struct sockaddr *)&sa, &len))
+        return error_set(err, "listen: %s: %s", text, strerror(errno));
+    l->address.port = ntohs(sa.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&sa)->sin6_port
+                                                     : ((struct sockaddr_in *)&sa)->sin_port);
+    return true;
+}
+
+static bool bind_all(struct server *s, struct error *err)
+{
+    const struct strings *list = &s->relay->config->listen;
+    s->listeners = calloc(list->n, sizeof *s->listeners);
+    for (size_t i = 0; i < list->n; i++) {
+        struct listener *l = &s->listeners[s->n_listeners++];
+        l->server = s;
+        l->fd = -1;
+        if (!bind_listener(l, list->of[i], err))
+            return false;
+    }
+    return true;
+}
+
+/* ---- public ---- */
+
+void server_reload(struct server *s)
+{
+    const char *web = s->relay->config->web;
+    if (s->root >= 0)
+        close(s->root);
+    s->root = web ? open(web, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (web && s->root < 0)
+        log_event(LOG_WARN, "web", "directory=%s error=%s", log_string(web),
+                  log_string(strerror(errno)));
+}
+
+struct server *server_new(struct relay *relay, struct error *err)
+{
+    struct server *s = calloc(1, sizeof *s);
+    s->relay = relay;
+    s->root = -1;
+    if (relay->config->web) {
+        s->root = open(relay->config->web, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (s->root < 0) {
+            error_set(err, "web: '%s': %s", relay->config->web, strerror(errno));
+            server_free(s);
+            return NULL;
+        }
+    }
+    if (!bind_all(s, err) || !make_context(s, err)) {
+        server_free(s);
+        return NULL;
+    }
+    uv_timer_init(&relay->loop, &s->pause);
+    s->pause.data = s;
+    return s;
+}
+
+bool server_start(struct server *s, struct error *err)
+{
+    for (size_t i = 0; i < s->n_listeners; i++) {
+        struct listener *l = &s->listeners[i];
+        if (uv_poll_init(&s->relay->loop, &l->poll, l->fd))
+            return error_set(err, "listen: can't be watched");
+        l->poll.data = l;
+        uv_poll_start(&l->poll, UV_READABLE, accept_some);
+        log_event(LOG_INFO, "listen", "address=%s tls=%s", address_text(&l->address),
+                  s->relay->config->tls_cert ? "yes" : "no");
+    }
+    return true;
+}
+
+static void listener_closed(uv_handle_t *handle)
+{
+    struct listener *l = handle->data;
+    close(l->fd);
+    l->fd = -1;
+}
+
+void server_stop_listening(struct server *s)
+{
+    uv_timer_stop(&s->pause);
+    for (size_t i = 0; i < s->n_listeners; i++) {
+        uv_handle_t *handle = (uv_handle_t *)&s->listeners[i].poll;
+        if (handle->data && !uv_is_closing(handle))
+            uv_close(handle, listener_closed);
+    }
+}
+
+void server_free(struct server *s)
+{
+    if (!s)
+        return;
+    if (s->context) {
+        server_stop_listening(s);
+        if (s->pause.data)
+            uv_close((uv_handle_t *)&s->pause, NULL);
+        lws_context_destroy(s->context);
+        while (uv_run(&s->relay->loop, UV_RUN_NOWAIT)) {
+        }
+    }
+    for (size_t i = 0; i < s->n_listeners; i++) {
+        if (s->listeners[i].fd >= 0)
+            close(s->listeners[i].fd);
+    }
+    if (s->root >= 0)
+        close(s->root);
+    free(s->listeners);
+    free(s);
+}
