@@ -34,3 +34,27 @@ function(slipway_node_program target)
     "SHELL:--extern-pre-js ${node_pre}" "SHELL:--extern-pre-js ${node_sockets}"
     "SHELL:--extern-pre-js ${node_host}" "SHELL:--extern-pre-js ${node_dgram}" "SHELL:--extern-post-js ${node_post}")
 endfunction()
+
+# slipway_web_program(TARGET): the same for the worker of a web page (web/worker), in build/web.
+set(web_dir ${CMAKE_SOURCE_DIR}/build/web)
+set(web_pre ${CMAKE_SOURCE_DIR}/web/worker/pre.js)
+
+# What worker.js calls (core/host/page_wasm.c, nobody else links it; core/ui/canvas_wasm.c).
+set(web_exports _main _free)
+foreach(name key pointer pointer_is_abs release_all instructions capture screen_text screen_visible)
+  list(APPEND web_exports _slipway_${name})
+endforeach()
+string(REPLACE ";" "','" web_exports "${web_exports}")
+
+function(slipway_web_program target)
+  set_target_properties(${target} PROPERTIES SUFFIX .mjs OUTPUT_NAME core RUNTIME_OUTPUT_DIRECTORY ${web_dir}
+    LINK_DEPENDS "${node_library};${jit_library};${node_sockets_library};${web_pre}")
+  target_link_options(${target} PRIVATE
+    -sMODULARIZE=1 -sEXPORT_ES6=1 -sUSE_ES6_IMPORT_META=1 -sEXPORT_NAME=createSlipway -sENVIRONMENT=worker
+    -sALLOW_MEMORY_GROWTH=1 -sINITIAL_MEMORY=32MB -sMAXIMUM_MEMORY=4GB ${stack_size_option}
+    -sWASM_BIGINT=1 -sEXIT_RUNTIME=1 -sFORCE_FILESYSTEM=1 -sALLOW_TABLE_GROWTH=1
+    "-sEXPORTED_RUNTIME_METHODS=['FS','ccall','UTF8ToString','addRunDependency','removeRunDependency']"
+    "-sEXPORTED_FUNCTIONS=['${web_exports}']"
+    "SHELL:--js-library ${jit_library}" "SHELL:--js-library ${node_library}" "SHELL:--js-library ${node_sockets_library}"
+    "SHELL:--extern-pre-js ${web_pre}")
+endfunction()

@@ -1,6 +1,7 @@
 /*
- * The command line program, native and under Node: options -> machine -> monitors -> the platform's
- * loop. What goes wrong before the guest runs is one line on stderr and exit status 1.
+ * The command line program, native, under Node and in a browser's worker: options -> the files that
+ * they name -> machine -> monitors -> the platform's loop. What goes wrong before the guest runs is
+ * one line on stderr and exit status 1.
  */
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 #include "monitor/monitor.h"
 #include "options.h"
 #include "ui/window.h"
+
+#define MAX_NEEDS 32 /* files to be made ready beforehand; more drives than a PC takes */
 
 /* One line whatever the arguments contained. */
 static void report(const struct error *err)
@@ -41,16 +44,12 @@ static bool open_display(struct machine *m, struct error *err)
     return true;
 }
 
-int main(int argc, char **argv)
+/* Everything after the options are known and the files that they name are there. */
+static int start(void *opaque)
 {
-    static struct machine_options opt; /* the loop under Node goes on after main has returned */
+    struct machine_options *opt = opaque;
     struct error err = { "" };
-    bool exit_now;
-    if (!options_parse(&opt, argc, argv, &exit_now, &err))
-        return fail(&err);
-    if (exit_now)
-        return 0;
-    struct machine *m = machine_new(&opt, &err);
+    struct machine *m = machine_new(opt, &err);
     if (!m)
         return fail(&err);
     if (!monitor_open_all(m, &err) || !open_display(m, &err)) {
@@ -59,7 +58,7 @@ int main(int argc, char **argv)
     }
     if (chr_waiting(m))
         chr_report_waiting(m);
-    else if (!opt.start_paused)
+    else if (!opt->start_paused)
         machine_start(m);
 #ifdef __EMSCRIPTEN__
     return host_main(m);
@@ -67,7 +66,29 @@ int main(int argc, char **argv)
     int status = host_main(m);
     window_close();
     machine_free(m);
-    options_free(&opt);
+    options_free(opt);
     return status;
 #endif
+}
+
+int main(int argc, char **argv)
+{
+    static struct machine_options
+        opt; /* the loop under JavaScript goes on after main has returned */
+    struct host_need needs[MAX_NEEDS];
+    size_t count = 0;
+    struct error err = { "" };
+    bool exit_now;
+    if (!options_parse(&opt, argc, argv, &exit_now, &err))
+        return fail(&err);
+    if (exit_now)
+        return 0;
+    const char *whole[] = { opt.bios, opt.kernel, opt.initrd };
+    for (size_t i = 0; i < sizeof whole / sizeof whole[0]; i++)
+        if (whole[i])
+            needs[count++] = (struct host_need){ whole[i], true };
+    for (const struct drive_option *d = opt.drives; d && count < MAX_NEEDS; d = d->next)
+        if (d->file)
+            needs[count++] = (struct host_need){ d->file, false };
+    return host_prepare(needs, count, start, &opt);
 }

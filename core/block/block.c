@@ -9,7 +9,8 @@
  * call that made the request, and callbacks may issue new requests.
  *
  * With snapshot=on writes go to the overlay (overlay.c), and a read is the driver's data patched
- * with the overlay's sectors at completion; the file is opened read-only then.
+ * with the overlay's sectors at completion; the file is opened read-only then. A remote image
+ * (remote.c) always has an overlay, and completes when its bytes have come.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -156,6 +157,20 @@ void blk_write_zeroes(struct blk *b, uint64_t offset, size_t len, blk_done_fn *d
     submit(b, BLK_ZERO, offset, NULL, len, done, opaque);
 }
 
+/* A raw image may be elsewhere: whether it is, its name tells the platform. */
+static bool open_image(struct blk *b, const struct blk_options *o, struct error *err)
+{
+    struct error remote = { "" };
+
+    if (b->driver != &blk_raw_driver)
+        return b->driver->open(b, o, err);
+    if (blk_remote_driver.open(b, o, &remote)) {
+        b->driver = &blk_remote_driver;
+        return true;
+    }
+    return remote.msg[0] ? error_set(err, "%s", remote.msg) : blk_raw_driver.open(b, o, err);
+}
+
 struct blk *blk_open(struct machine *m, const struct blk_options *o, struct error *err)
 {
     const char *id = o->id ? o->id : "(unnamed)";
@@ -184,12 +199,13 @@ struct blk *blk_open(struct machine *m, const struct blk_options *o, struct erro
     b->readonly = o->readonly;
     b->done_tail = &b->done;
     b->id = strdup(id);
-    if (!b->id || !driver->open(b, o, err)) {
+    if (!b->id || !open_image(b, o, err)) {
         error_prepend(err, "drive '%s'", id);
         blk_destroy(b);
         return NULL;
     }
-    if (o->snapshot) {
+    /* What can't be written where it is keeps the guest's writes here. */
+    if (o->snapshot || (b->driver == &blk_remote_driver && !o->readonly)) {
         b->readonly = o->readonly;
         b->overlay = overlay_new();
         if (!b->overlay) {
@@ -203,7 +219,11 @@ struct blk *blk_open(struct machine *m, const struct blk_options *o, struct erro
 
 void blk_drain(struct blk *b)
 {
-    while (b && b->bh_pending) {
+    while (b) {
+        if (b->driver->wait)
+            b->driver->wait(b);
+        if (!b->bh_pending)
+            break;
         machine_cancel_deferred(b->machine, blk_bh, b);
         blk_bh(b);
     }

@@ -33,6 +33,8 @@ struct blk_driver {
     /* Performs @r (already checked); ends in blk_complete(). */
     void (*submit)(struct blk *b, struct blk_request *r);
     void (*close)(struct blk *b);
+    /* Optional: finishes all requests that are out, now. */
+    void (*wait)(struct blk *b);
 };
 
 struct blk {
@@ -48,7 +50,8 @@ struct blk {
     struct blk_request *done, **done_tail; /* finished, waiting for the bottom half */
 };
 
-extern const struct blk_driver blk_raw_driver;
+/* Raw images: a local file, and one that the platform reads from elsewhere. */
+extern const struct blk_driver blk_raw_driver, blk_remote_driver;
 
 /* Driver side: @r is finished with 0 or -errno. */
 void blk_complete(struct blk_request *r, int ret);

@@ -191,4 +191,4 @@ static void raw_close(struct blk *b)
     b->state = NULL;
 }
 
-const struct blk_driver blk_raw_driver = { "raw", raw_open, raw_submit, raw_close };
+const struct blk_driver blk_raw_driver = { "raw", raw_open, raw_submit, raw_close, NULL };

@@ -60,6 +60,12 @@ static bool open_backend(struct chardev *c, const struct chr_config *cfg, struct
     switch (cfg->kind) {
     case CHR_NULL: chr_null_open(c); return true;
     case CHR_FILE: return chr_file_open(c, cfg, err);
+    case CHR_VC:
+        if (!host_has_terminals()) { /* nobody would see it */
+            chr_null_open(c);
+            return true;
+        }
+        break;
     default: break;
     }
     if (cfg->kind == CHR_STDIO)

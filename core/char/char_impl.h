@@ -55,7 +55,7 @@ struct chardev {
 
 /* A back end's description, whichever syntax it came from. */
 struct chr_config {
-    enum chr_kind { CHR_NULL, CHR_STDIO, CHR_PTY, CHR_FILE, CHR_TCP, CHR_UNIX } kind;
+    enum chr_kind { CHR_NULL, CHR_VC, CHR_STDIO, CHR_PTY, CHR_FILE, CHR_TCP, CHR_UNIX } kind;
     char *path, *host, *port;
     bool server, wait, mux, append, signal, monitor;
     char *logfile;

@@ -100,9 +100,10 @@ bool chr_parse_spec(const char *spec, struct chr_config *cfg, struct error *err)
         cfg->signal = false; /* Ctrl-C is the guest's then */
     }
     bool ok = true;
-    if (!strcmp(spec, "null") || !strcmp(spec, "none") || !strcmp(spec, "vc") ||
-        !strncmp(spec, "vc:", 3)) {
+    if (!strcmp(spec, "null") || !strcmp(spec, "none")) {
         cfg->kind = CHR_NULL;
+    } else if (!strcmp(spec, "vc") || !strncmp(spec, "vc:", 3)) {
+        cfg->kind = CHR_VC;
     } else if (!strcmp(spec, "stdio")) {
         cfg->kind = CHR_STDIO;
     } else if (!strcmp(spec, "pty")) {
@@ -129,6 +130,7 @@ static const struct {
     const char *keys[11];
 } backends[] = {
     { "null", CHR_NULL, { NULL } },
+    { "vc", CHR_VC, { "width", "height", "cols", "rows", NULL } },
     { "stdio", CHR_STDIO, { "signal", NULL } },
     { "pty", CHR_PTY, { NULL } },
     { "file", CHR_FILE, { "path", "append", NULL } },

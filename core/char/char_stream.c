@@ -1,5 +1,6 @@
 /*
- * Back ends over the platform's byte streams: stdio, pty, TCP and Unix sockets as client or server.
+ * Back ends over the platform's byte streams: stdio, terminals of a web page (vc), pty, TCP and
+ * Unix sockets as client or server.
  *
  * Input is read ahead into a buffer, from which the front end is served the moment it has room: a
  * guest that takes a byte at a time doesn't wait for a turn of the host's loop each. While the
@@ -176,6 +177,7 @@ bool chr_stream_open(struct chardev *c, const struct chr_config *cfg, struct err
             host_stream_open("stdio", cfg->signal ? "" : "signal=off", false, &stream_ops, c, err);
         c->is_stdio = c->stream != NULL;
         break;
+    case CHR_VC: c->stream = host_stream_open("vc", c->label, false, &stream_ops, c, err); break;
     case CHR_PTY:
         c->stream = host_stream_open("pty", "", false, &stream_ops, c, err);
         c->is_pty = true;
@@ -191,7 +193,7 @@ bool chr_stream_open(struct chardev *c, const struct chr_config *cfg, struct err
         printf("char device redirected to %s (label %s)\n", host_stream_name(c->stream), c->label);
         fflush(stdout);
     } else {
-        chr_set_filename(c, "stdio");
+        chr_set_filename(c, cfg->kind == CHR_VC ? "vc" : "stdio");
     }
     return true;
 }

@@ -1,6 +1,6 @@
 /*
  * All that core/ asks of the platform. One implementation per platform: *_native.c (Linux) and
- * *_wasm.c (Emscripten: Node now, the browser's worker later). Nothing else in core/ knows where it
+ * *_wasm.c (Emscripten: Node, and the worker of a web page). Nothing else in core/ knows where it
  * runs.
  *
  * The event loop is turned inside out so that the same core serves a process and a worker:
@@ -27,6 +27,9 @@ void host_random(void *buf, size_t len);
 /* The folder `share` beside the program, where firmware may be; NULL if unknown. */
 const char *host_share_dir(void);
 
+/* Are there terminals beside stdio ("vc"): does a page show this PC? */
+bool host_has_terminals(void);
+
 /* A byte stream: stdin/stdout, file, pty, socket. Non-blocking. */
 struct host_stream;
 struct host_stream_ops {
@@ -38,7 +41,8 @@ struct host_stream_ops {
      * be closed */
     void (*opened)(void *opaque, const char *error);
 };
-/* kind and @spec: "stdio" ("signal=off": Ctrl-C and friends go to the guest), "pty" (""), "tcp"
+/* kind and @spec: "stdio" ("signal=off": Ctrl-C and friends go to the guest), "vc" (a terminal of
+ * the page, by its name; only in a browser), "pty" (""), "tcp"
  * ("HOST:PORT[,ipv4][,ipv6][,to=N][,keep-alive]": only that family; the first free port up to N;
  * an empty HOST is any IPv4 address for a server, and with ",dual" any of both families), "unix"
  * (path), "abstract" and "abstract-padded" (name of an abstract Unix socket, alone or with zeros to
@@ -112,6 +116,31 @@ bool host_jit_init(void (*const *functions)(void), unsigned count, const uint8_t
 bool host_jit_install(const uint8_t *module, size_t len, const uint32_t *slots, unsigned count);
 uint32_t host_jit_slots(uint32_t count);
 void host_jit_clear(uint32_t slot, void (*stub)(void));
+
+/* Files that the command line names. host_prepare: makes them available, then calls @then(@opaque),
+ * once, and returns what it gives: at once natively and under Node. In a browser they are
+ * downloaded before (@whole: all of it, for fopen(); otherwise only looked at, for
+ * host_remote_open), and the call doesn't return; if one can't be had, that is said, and the
+ * program ends. */
+struct host_need {
+    const char *path;
+    bool whole;
+};
+int host_prepare(const struct host_need *needs, size_t count, int (*then)(void *opaque),
+                 void *opaque);
+
+/* A file that isn't here: in a browser, behind a URL or in the user's hands. Read-only, read in the
+ * background. host_remote_open: NULL with an empty @err if @name is no such file (natively and
+ * under Node: always). host_remote_read: @done(@opaque, 0 or -errno) follows, perhaps from within
+ * the call; @buf stays valid until then. host_remote_wait: blocks until nothing is out.
+ * host_remote_close: what is out never completes. */
+struct host_remote;
+typedef void host_remote_fn(void *opaque, int ret);
+struct host_remote *host_remote_open(const char *name, uint64_t *size, struct error *err);
+void host_remote_read(struct host_remote *r, uint64_t offset, void *buf, size_t len,
+                      host_remote_fn *done, void *opaque);
+void host_remote_wait(struct host_remote *r);
+void host_remote_close(struct host_remote *r);
 
 /* Asks the loop to come back at once (from a signal handler, or when work was queued). */
 void host_wake(void);

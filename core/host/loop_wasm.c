@@ -1,7 +1,7 @@
 /*
  * The event loop under JavaScript. JavaScript's own loop is the loop: host_main() leaves the
- * machine behind and unwinds to JavaScript, which calls slipway_turn() again and again (node.js
- * beside this file; the browser's worker has its own): one turn runs a slice of the machine and
+ * machine behind and unwinds to JavaScript, which calls slipway_turn() again and again (web/node/
+ * host.js; in a browser web/worker/host.js): one turn runs a slice of the machine and
  * what was put off, and says how long nobody needs to come back. Between two turns JavaScript
  * delivers timers, sockets and signals.
  *
@@ -55,6 +55,11 @@ void host_random(void *buf, size_t len)
 void host_wake(void)
 {
     slipway_js_wake();
+}
+
+struct machine *loop_machine(void)
+{
+    return machine;
 }
 
 void loop_active(void)

@@ -1,6 +1,7 @@
 /**
- * Connects the C side of the wasm platform (wasm.h) with web/node/host.js: an Emscripten JavaScript library. Emscripten
- * 3.1.6 can't parse much modern syntax, so the work is done there. Pointers come signed: memory may exceed 2 GB.
+ * Connects the C side of the wasm platform (wasm.h) with web/node/host.js, in a browser with web/worker/host.js: an
+ * Emscripten JavaScript library. Emscripten 3.1.6 can't parse much modern syntax, so the work is done there. Pointers
+ * come signed: memory may exceed 2 GB.
  */
 // Part of the runtime in Emscripten 3.1.6, library functions in newer ones.
 var SLIPWAY_STRINGS = LibraryManager.library.$UTF8ToString ? ['$UTF8ToString', '$stringToUTF8'] : [];
@@ -44,6 +45,56 @@ mergeInto(LibraryManager.library, {
   },
   slipway_js_close: function (number) {
     slipwayHost.close(number);
+  },
+  slipway_js_need__deps: SLIPWAY_STRINGS,
+  slipway_js_need: function (path, whole) {
+    slipwayHost.need(UTF8ToString(path), !!whole);
+  },
+  slipway_js_prepare__deps: ['$FS'],
+  slipway_js_prepare: function () {
+    return slipwayHost.prepare(FS, function () {
+      try {
+        _slipway_prepared();
+      } catch (e) { // the loop began, or exit() was called: not an error
+        if (e !== 'unwind' && e.name !== 'ExitStatus') throw e;
+      }
+    });
+  },
+  slipway_js_remote_open__deps: SLIPWAY_STRINGS,
+  slipway_js_remote_open: function (name, size, error, errorLength) {
+    try {
+      var remote = slipwayHost.remoteOpen(UTF8ToString(name));
+      if (!remote) return 0;
+      HEAPF64[size >>> 3] = remote.size;
+      return remote.number;
+    } catch (e) {
+      stringToUTF8(slipwayHost.message(e), error >>> 0, errorLength);
+      return -1;
+    }
+  },
+  slipway_js_remote_read: function (number, offset, pointer, length, request) {
+    function copy(data, at) { // the bytes from @at on; now or later
+      HEAPU8.set(data, (pointer >>> 0) + at);
+    }
+    function done(ok) {
+      _slipway_remote_done(request, ok);
+    }
+    return slipwayHost.remoteRead(number, offset, length, copy, done);
+  },
+  slipway_js_remote_wait: function (number) {
+    slipwayHost.remoteWait(number);
+  },
+  slipway_js_remote_close: function (number) {
+    slipwayHost.remoteClose(number);
+  },
+  slipway_js_screen: function () {
+    return slipwayHost.hasScreen;
+  },
+  slipway_js_present: function (pixels, width, height, x, y, w, h) {
+    slipwayHost.present(HEAPU8.buffer, pixels >>> 0, width, height, x, y, w, h);
+  },
+  slipway_js_captured: function (data, length) {
+    slipwayHost.captured(HEAPU8.slice(data >>> 0, (data >>> 0) + length));
   },
   slipway_js_dgram_open__deps: SLIPWAY_STRINGS,
   slipway_js_dgram_open: function (kind, local, remote, multicastInterface, owner, error, errorLength) {

@@ -1,6 +1,6 @@
 /*
  * What the C side of the wasm platform calls in JavaScript. node.js (an Emscripten JavaScript
- * library) implements it for Node.
+ * library) hands it on to an object: web/node/host.js under Node, web/worker/host.js in a browser.
  */
 #ifndef SLIPWAY_HOST_WASM_H
 #define SLIPWAY_HOST_WASM_H
@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 struct host_stream;
+struct machine;
 
 /* Modules of translated code; see host.h. */
 unsigned slipway_js_jit_support(void);
@@ -24,6 +25,8 @@ void slipway_js_start(void); /* begin to call slipway_turn() */
 void slipway_js_wake(void);
 /* JavaScript reported an event of a socket: slices of the machine get shorter for a while. */
 void loop_active(void);
+/* The machine that the loop runs; NULL before. */
+struct machine *loop_machine(void);
 void slipway_js_random(void *buf, size_t len);
 
 /* Streams are numbers in JavaScript; @owner comes back in slipway_stream_event(). Opening gives a
@@ -50,5 +53,25 @@ int slipway_js_dgram_recv(int dgram, void *buf, size_t len, struct host_address 
 int slipway_js_dgram_send(int dgram, const void *buf, size_t len, const struct host_address *to);
 /* @which: 0 where it is bound, 1 what it sends to, 2 why it failed. */
 void slipway_js_dgram_name(int dgram, int which, char *buf, int len);
+
+/* Files of the command line (host_prepare): slipway_js_need for each, then slipway_js_prepare.
+ * True: they are there; false: slipway_prepared() will be called. */
+void slipway_js_need(const char *path, bool whole);
+bool slipway_js_prepare(void);
+
+/* Remote files are numbers. Opening gives one, 0: no such file, -1: a message in @error. */
+int slipway_js_remote_open(const char *name, double *size, char *error, int error_len);
+/* True: done; false: slipway_remote_done(@request, whether it worked) follows. */
+bool slipway_js_remote_read(int remote, double offset, void *buf, size_t len, void *request);
+void slipway_js_remote_wait(int remote);
+void slipway_js_remote_close(int remote);
+
+/* The screen. slipway_js_screen: is there anybody to show it to? slipway_js_present: shows a
+ * rectangle of @pixels (R,G,B,A in memory, all of the screen). */
+bool slipway_js_screen(void);
+void slipway_js_present(const void *pixels, int width, int height, int x, int y, int w, int h);
+
+/* A piece of the pcap stream that slipway_capture() asked for. */
+void slipway_js_captured(const void *data, size_t len);
 
 #endif

@@ -350,6 +350,21 @@ class SlipwayHost {
     if (!listeners.includes(path) && !listeners.includes(slipwayPath.resolve(path))) this.unlink(path);
   }
 
+  // ---- What only a page has ----
+
+  hasScreen = false;
+
+  /** Files are the host's, all of them there. */
+  need() {}
+
+  prepare() {
+    return true;
+  }
+
+  remoteOpen() {
+    return null;
+  }
+
   // ---- Using them; @heap is the wasm memory ----
 
   isReadable(s) {

@@ -1,0 +1,36 @@
+# The static site build/web: the wasm core for a worker, the files of web/, firmware, xterm.js. No bundler: what is in web/
+# is what a browser loads.
+add_executable(slipway_web core/main.c)
+target_link_libraries(slipway_web PRIVATE core)
+slipway_web_program(slipway_web)
+
+# Names and places are flat: every page and module works from any path of any server.
+file(GLOB web_files CONFIGURE_DEPENDS web/worker/*.js web/lib/* web/page/* web/widget/*)
+list(FILTER web_files EXCLUDE REGEX "/pre\\.js$")
+set(web_copies)
+foreach(file ${web_files})
+  get_filename_component(name ${file} NAME)
+  add_custom_command(OUTPUT ${web_dir}/${name} COMMAND ${CMAKE_COMMAND} -E copy ${file} ${web_dir}/${name}
+    DEPENDS ${file} VERBATIM)
+  list(APPEND web_copies ${web_dir}/${name})
+endforeach()
+
+# Firmware: Debian's seabios and ipxe-qemu (scripts/deps). worker.js has the names, too.
+foreach(file seabios/bios-256k.bin seabios/vgabios-stdvga.bin)
+  list(APPEND web_firmware /usr/share/${file})
+endforeach()
+foreach(name efi-e1000 efi-virtio pxe-ne2k_pci pxe-pcnet pxe-rtl8139)
+  list(APPEND web_firmware /usr/lib/ipxe/qemu/${name}.rom)
+endforeach()
+foreach(file ${web_firmware})
+  get_filename_component(name ${file} NAME)
+  if(EXISTS ${file})
+    add_custom_command(OUTPUT ${web_dir}/share/${name} COMMAND ${CMAKE_COMMAND} -E copy ${file} ${web_dir}/share/${name}
+      DEPENDS ${file} VERBATIM)
+    list(APPEND web_copies ${web_dir}/share/${name})
+  else()
+    message(WARNING "${file} isn't there: PCs in the page can't use it (scripts/deps installs it)")
+  endif()
+endforeach()
+
+add_custom_target(web ALL DEPENDS ${web_copies} slipway_web)

@@ -1,0 +1,308 @@
+/**
+ * A PC as a page sees it: the worker that it runs in, its terminals, screen, keys and monitor.
+ *
+ * Messages to the worker (web/worker/worker.js): start {args, files, base}; input {name, data} and seen {name, length} of a
+ * terminal; key {hid, down}; pointer {absolute, x, y, wheel, buttons}; release; visible {visible}; canvas {canvas};
+ * command {id, name, args}. From it: started; terminal {name}; output {name, data}; progress {name, loaded, total};
+ * log {text}; size {width, height}; captured {data}; reply {id, value | error}; exit {status}; failed {message, crashed}.
+ *
+ * All that can go wrong arrives at #fail() as one message for people: the promise `started` is rejected with it, or, later, there
+ * is an event "error".
+ */
+import { hidOfCode, keyOfCharacter, SHIFT } from './keys.js';
+import { Qmp } from './qmp.js';
+import { splitCommandLine } from './commandline.js';
+import { Terminal } from './terminal.js';
+
+const QMP_PORT = 'slipway-qmp';
+const KEY_MS = 8; // between two keys of type()
+const STOP_MS = 2000; // for a PC that is asked to end
+
+export class PC extends EventTarget {
+  state = 'starting'; // running, paused, ended, failed
+  /** @type {Map<string, Terminal>} */
+  terminals = new Map();
+  screenSize = { width: 720, height: 400 };
+  #worker;
+  #qmp = null;
+  #commands = new Map(); // id -> {resolve, reject}
+  #lastId = 0;
+  #settle = null; // {resolve, reject} of `started`
+
+  /** See slipway.d.ts: StartOptions. */
+  constructor({ args = [], files = {}, baseURL = document.baseURI, canvas = null, on = {} }) {
+    super();
+    for (const [name, listener] of Object.entries(on)) this.addEventListener(name, (e) => listener(e.detail, this));
+    this.started = new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject };
+    });
+    try {
+      this.args = typeof args === 'string' ? splitCommandLine(args) : [...args];
+      for (const feature of ['WebAssembly', 'Worker', 'OffscreenCanvas']) {
+        if (!(feature in globalThis)) throw new Error(`this browser has no ${feature}: a current one is needed`);
+      }
+      this.#worker = this.#startWorker();
+    } catch (e) {
+      this.#fail(e.message);
+      return;
+    }
+    if (canvas) this.attachCanvas(canvas);
+    const blobs = Object.entries(files).map(([name, file]) => [name, ArrayBuffer.isView(file) || file instanceof ArrayBuffer ? new Blob([file]) : file]);
+    this.#post({ type: 'start', args: [...this.args, ...this.#pageDefaults()], files: Object.fromEntries(blobs), base: String(baseURL) });
+    document.addEventListener('visibilitychange', this.#visibility);
+  }
+
+  #startWorker() {
+    const url = new URL('./worker.js', import.meta.url);
+    let source = url;
+    if (url.origin !== location.origin) { // only from our own origin may a worker come; it may import what allows that
+      source = URL.createObjectURL(new Blob([`import ${JSON.stringify(url.href)};`], { type: 'text/javascript' }));
+    }
+    const worker = new Worker(source, { type: 'module', name: 'slipway' });
+    worker.onmessage = ({ data }) => this.#handlers[data.type](data);
+    worker.onerror = (e) => this.#fail(e.message ? `the emulator crashed: ${e.message}` : `the emulator's worker can't be loaded from ${url}`);
+    return worker;
+  }
+
+  /** QEMU puts serial port and monitor on virtual consoles if nobody says otherwise; and there is always our QMP. */
+  #pageDefaults() {
+    const has = (...names) => names.some((name) => this.args.some((arg) => arg.replace(/^--/, '-') === name));
+    const args = ['-chardev', `vc,id=${QMP_PORT}`, '-mon', `chardev=${QMP_PORT},mode=control`];
+    if (has('-nographic', '-nodefaults')) return args;
+    if (!has('-serial')) args.push('-serial', 'vc');
+    if (!has('-monitor')) args.push('-monitor', 'vc');
+    return args;
+  }
+
+  #post(message, transfer = []) {
+    this.#worker?.postMessage(message, transfer);
+  }
+
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  #setState(state) {
+    if (this.state === state) return;
+    this.state = state;
+    this.#emit('state', state);
+  }
+
+  // ---- From the worker ----
+
+  #handlers = {
+    terminal: ({ name }) => this.#addTerminal(name),
+    output: ({ name, data }) => this.terminals.get(name)?.deliver(data) ?? this.#qmpTerminal?.deliver(data),
+    progress: ({ name, loaded, total }) => this.#emit('progress', { name, loaded, total }),
+    log: ({ text }) => this.#emit('log', text),
+    size: ({ width, height }) => {
+      this.screenSize = { width, height };
+      this.#emit('resize', this.screenSize);
+    },
+    captured: ({ data }) => this.#emit('captured', data),
+    reply: ({ id, value, error }) => {
+      const { resolve, reject } = this.#commands.get(id);
+      this.#commands.delete(id);
+      if (error === undefined) resolve(value);
+      else reject(new Error(error));
+    },
+    started: () => this.#onStarted(),
+    exit: ({ status }) => {
+      this.#close(new Error('the PC has ended'));
+      this.#setState('ended');
+      this.#emit('exit', status);
+      this.#settle.reject(new Error(`it ended with status ${status}`)); // if it hadn't started
+    },
+    failed: ({ message }) => this.#fail(message),
+  };
+  #qmpTerminal = null;
+
+  #addTerminal(name) {
+    const terminal = new Terminal(name, (message) => this.#post(message));
+    if (name === QMP_PORT) {
+      this.#qmpTerminal = terminal;
+    } else {
+      this.terminals.set(name, terminal);
+      this.#emit('terminal', terminal);
+    }
+  }
+
+  async #onStarted() {
+    this.#qmp = new Qmp(this.#qmpTerminal, (e) => this.#onEvent(e));
+    await this.#qmp.ready;
+    this.#visibility();
+    const { running } = await this.qmp('query-status');
+    this.#setState(running ? 'running' : 'paused');
+    this.#settle.resolve(this);
+  }
+
+  #onEvent(event) {
+    if (event.event === 'STOP') this.#setState('paused');
+    if (event.event === 'RESUME') this.#setState('running');
+    this.#emit('qmp', event);
+  }
+
+  #visibility = () => this.#post({ type: 'visible', visible: !document.hidden });
+
+  #fail(message) {
+    if (this.state === 'failed' || this.state === 'ended') return;
+    const error = new Error(message);
+    this.#close(error);
+    this.#setState('failed');
+    this.#emit('error', error);
+    this.started.catch(() => {}); // who has the event needn't wait for the promise, too
+    this.#settle.reject(error);
+  }
+
+  #close(error) {
+    this.#worker?.terminate();
+    this.#worker = null;
+    document.removeEventListener('visibilitychange', this.#visibility);
+    this.#qmp?.close(error);
+    for (const { reject } of this.#commands.values()) reject(error);
+    this.#commands.clear();
+  }
+
+  #command(name, args = {}) {
+    if (!this.#worker) return Promise.reject(new Error('the PC has ended'));
+    return new Promise((resolve, reject) => {
+      const id = ++this.#lastId;
+      this.#commands.set(id, { resolve, reject });
+      this.#post({ type: 'command', id, name, args });
+    });
+  }
+
+  // ---- Control ----
+
+  /** Executes a QMP command; gives its result, or throws what it complained about. */
+  async qmp(command, args = {}) {
+    if (!this.#qmp || !this.#worker) throw new Error('the PC is not running');
+    return this.#qmp.execute(command, args);
+  }
+
+  /** Executes a line of the human monitor; gives what it prints. */
+  monitor(line) {
+    return this.qmp('human-monitor-command', { 'command-line': line });
+  }
+
+  run() {
+    return this.qmp('cont');
+  }
+
+  pause() {
+    return this.qmp('stop');
+  }
+
+  reset() {
+    return this.qmp('system_reset');
+  }
+
+  /** Presses the power button. */
+  powerDown() {
+    return this.qmp('system_powerdown');
+  }
+
+  /** Ends it, whatever the guest does. */
+  async stop() {
+    if (!this.#worker) return;
+    const ended = new Promise((resolve) => this.addEventListener('exit', resolve, { once: true }));
+    this.qmp('quit').catch(() => {});
+    await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, STOP_MS))]);
+    if (!this.#worker) return;
+    this.#close(new Error('the PC was stopped'));
+    this.#setState('ended');
+    this.#emit('exit', 0);
+  }
+
+  /** Takes the medium out of a drive ("ide1-cd0", "floppy0"), and puts another in: an URL, a File, a Blob. */
+  async changeMedium(drive, file = null) {
+    if (!file) {
+      await this.qmp('eject', { device: drive, force: true });
+      return;
+    }
+    const name = typeof file === 'string' ? file : file.name ?? `medium-${this.#lastId}`;
+    await this.#command('prepare', { name, file: typeof file === 'string' ? null : file });
+    await this.qmp('blockdev-change-medium', { device: drive, filename: name, format: 'raw' });
+  }
+
+  // ---- Terminals, screen, keys ----
+
+  /** Serial port @n; with -nographic the first one is on "stdio". */
+  serial(n = 0) {
+    return this.terminals.get(`serial${n}`) ?? (n === 0 ? this.terminals.get('stdio') : undefined);
+  }
+
+  /** Shows the screen on a canvas element, from now on; an element can be given away only once. */
+  attachCanvas(element) {
+    const canvas = element.transferControlToOffscreen();
+    this.#post({ type: 'canvas', canvas }, [canvas]);
+  }
+
+  /** The screen as a PNG. */
+  async screenshot() {
+    const path = '/tmp/screenshot.png';
+    await this.qmp('screendump', { filename: path, format: 'png' });
+    return new Blob([await this.#command('takeFile', { path })], { type: 'image/png' });
+  }
+
+  /** The text on the screen, a line a row; null in graphics modes. */
+  screenText() {
+    return this.#command('screenText');
+  }
+
+  /** A key by KeyboardEvent.code. Returns false if a PC has no such key. */
+  key(code, down) {
+    const hid = hidOfCode(code);
+    if (hid) this.#post({ type: 'key', hid, down });
+    return hid !== 0;
+  }
+
+  /** Presses keys together, by QEMU's names: "ctrl-alt-delete". */
+  sendKeys(combination) {
+    return this.monitor(`sendkey ${combination}`);
+  }
+
+  /** Types text on the keyboard, as on a US layout. */
+  async type(text) {
+    const keys = [...text].map((character) => {
+      const key = keyOfCharacter(character);
+      if (!key) throw new Error(`a US keyboard has no key for '${character}'`);
+      return key;
+    });
+    const pause = () => new Promise((resolve) => setTimeout(resolve, KEY_MS));
+    for (const { hid, shift } of keys) {
+      if (shift) this.#post({ type: 'key', hid: SHIFT, down: true });
+      this.#post({ type: 'key', hid, down: true });
+      await pause();
+      this.#post({ type: 'key', hid, down: false });
+      if (shift) this.#post({ type: 'key', hid: SHIFT, down: false });
+      await pause();
+    }
+  }
+
+  /** The mouse moved by x, y (or is at x, y of 0..32767), and these buttons are down: 1 left, 2 right, 4 middle. */
+  pointer({ x = 0, y = 0, wheel = 0, buttons = 0, absolute = false }) {
+    this.#post({ type: 'pointer', absolute, x, y, wheel, buttons });
+  }
+
+  /** Lets go of all keys and buttons. */
+  releaseKeys() {
+    this.#post({ type: 'release' });
+  }
+
+  // ---- Looking on ----
+
+  /** How many instructions the guest has run. */
+  instructions() {
+    return this.#command('instructions');
+  }
+
+  /** Frames of a netdev come as a pcap stream in events "captured", until stopCapture(). */
+  startCapture(netdev, { id = 'page-capture', maxLength = 0 } = {}) {
+    return this.#command('capture', { netdev, id, maxLength });
+  }
+
+  stopCapture(id = 'page-capture') {
+    return this.qmp('object-del', { id });
+  }
+}
