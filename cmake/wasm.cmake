@@ -19,11 +19,24 @@ set(node_host ${CMAKE_SOURCE_DIR}/web/node/host.js)
 set(node_dgram ${CMAKE_SOURCE_DIR}/web/node/dgram.js)
 set(node_sockets ${CMAKE_SOURCE_DIR}/web/node/sockets.js)
 set(node_sockets_library ${CMAKE_SOURCE_DIR}/net/user/node.js)
+set(node_websocket ${CMAKE_SOURCE_DIR}/web/node/websocket.js)
 set(node_post ${CMAKE_SOURCE_DIR}/web/node/post.js)
+
+# What Node's program and the page's have in common besides node.js: networks that JavaScript makes. Each library comes
+# with the script that does its work, which stands before Emscripten's code.
+set(web_net_libraries ${CMAKE_SOURCE_DIR}/core/host/websocket.js)
+set(web_net_scripts ${CMAKE_SOURCE_DIR}/web/net/websocket.js)
+set(web_net_options)
+foreach(file ${web_net_libraries})
+  list(APPEND web_net_options "SHELL:--js-library ${file}")
+endforeach()
+foreach(file ${web_net_scripts})
+  list(APPEND web_net_options "SHELL:--extern-pre-js ${file}")
+endforeach()
 
 function(slipway_node_program target)
   set_target_properties(${target} PROPERTIES SUFFIX .mjs
-    LINK_DEPENDS "${node_library};${jit_library};${node_pre};${node_host};${node_dgram};${node_sockets};${node_sockets_library};${node_post}")
+    LINK_DEPENDS "${node_library};${jit_library};${node_pre};${node_host};${node_dgram};${node_sockets};${node_sockets_library};${node_websocket};${node_post};${web_net_libraries};${web_net_scripts}")
   target_link_options(${target} PRIVATE
     -sMODULARIZE=1 -sEXPORT_ES6=1 -sUSE_ES6_IMPORT_META=1 -sEXPORT_NAME=createSlipway -sENVIRONMENT=node
     -sALLOW_MEMORY_GROWTH=1 -sINITIAL_MEMORY=32MB -sMAXIMUM_MEMORY=4GB ${stack_size_option}
@@ -32,7 +45,8 @@ function(slipway_node_program target)
     -sALLOW_TABLE_GROWTH=1 "SHELL:--js-library ${jit_library}"
     "SHELL:--js-library ${node_library}" "SHELL:--js-library ${node_sockets_library}"
     "SHELL:--extern-pre-js ${node_pre}" "SHELL:--extern-pre-js ${node_sockets}"
-    "SHELL:--extern-pre-js ${node_host}" "SHELL:--extern-pre-js ${node_dgram}" "SHELL:--extern-post-js ${node_post}")
+    "SHELL:--extern-pre-js ${node_host}" "SHELL:--extern-pre-js ${node_dgram}" "SHELL:--extern-pre-js ${node_websocket}"
+    ${web_net_options} "SHELL:--extern-post-js ${node_post}")
 endfunction()
 
 # slipway_web_program(TARGET): the same for the worker of a web page (web/worker), in build/web.

@@ -8,6 +8,7 @@
 #include "host/host.h"
 #include "net/dgram_link.h"
 #include "net/netdev.h"
+#include "net/relay/ether.h"
 #include "net/socket_address.h"
 
 static struct net_client *over_multicast(struct machine *m, const char *name,
@@ -49,6 +50,8 @@ static struct net_client *create(struct machine *m, const char *name, const stru
 {
     struct socket_address local, remote;
     char info[200];
+    if (relay_ether_wanted(args))
+        return relay_ether_new(m, "dgram", name, args, NULL, err);
     if (!socket_address_parse(&local, "local", args, err) ||
         !socket_address_parse(&remote, "remote", args, err))
         return NULL;
@@ -88,6 +91,7 @@ static const struct netdev_option options[] = {
     { "remote.host", NETDEV_STRING, "HOST", "inet: where to send; a multicast group is joined", 0 },
     { "remote.port", NETDEV_STRING, "PORT", "inet: where to send", 0 },
     { "remote.path", NETDEV_STRING, "PATH", "unix: where to send", 0 },
+    RELAY_ROOM_OPTIONS,
     { NULL, 0, NULL, NULL, 0 },
 };
 

@@ -10,6 +10,7 @@
 
 struct hub;
 struct json;
+struct relay_link;
 struct wanted_nic;
 
 /* A machine's m->net. */
@@ -18,6 +19,7 @@ struct net {
     /* How many NICs use each of the default addresses 52:54:00:12:34:xx. */
     uint8_t mac_used[256];
     struct hub *hubs;
+    struct relay_link *relays; /* relay/link.c */
     struct wanted_nic *wanted; /* by -nic and -net nic, until they are made */
     unsigned unnamed;          /* netdevs that were given a name so far */
     bool held;                 /* the machine is stopped: frames for NICs wait */

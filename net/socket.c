@@ -5,6 +5,8 @@
  *   mcast=GROUP:PORT[,localaddr=ADDR]                             frames as multicast datagrams
  *   udp=HOST:PORT,localaddr=[HOST]:PORT, fd=H (datagram socket)   frames as datagrams
  *
+ *   relay=URL,room=NAME                                           frames through a relay
+ *
  * IPv4 only, as there; stream and dgram are the netdevs that know more.
  */
 #include <stdio.h>
@@ -13,6 +15,7 @@
 #include "host/host.h"
 #include "net/dgram_link.h"
 #include "net/netdev.h"
+#include "net/relay/ether.h"
 #include "net/stream_link.h"
 
 /* "[HOST]:PORT" */
@@ -106,6 +109,8 @@ static struct net_client *create(struct machine *m, const char *name, const stru
     const char *fd = keyval_get(args, "fd"), *listen = keyval_get(args, "listen"),
                *connect = keyval_get(args, "connect"), *mcast = keyval_get(args, "mcast"),
                *udp = keyval_get(args, "udp"), *local = keyval_get(args, "localaddr");
+    if (relay_ether_wanted(args))
+        return relay_ether_new(m, "socket", name, args, NULL, err);
     if (!!fd + !!listen + !!connect + !!mcast + !!udp != 1) {
         error_set(err, "exactly one of listen=, connect=, mcast=, udp= or fd= is required");
         return NULL;
@@ -131,6 +136,7 @@ static const struct netdev_option options[] = {
     { "localaddr", NETDEV_STRING, "ADDR[:PORT]",
       "mcast: address of the host's interface to use; udp: where to receive", 0 },
     { "udp", NETDEV_STRING, "HOST:PORT", "send UDP datagrams there", 0 },
+    RELAY_ROOM_OPTIONS,
     { NULL, 0, NULL, NULL, 0 },
 };
 

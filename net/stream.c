@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "net/netdev.h"
+#include "net/relay/ether.h"
 #include "net/socket_address.h"
 #include "net/stream_link.h"
 
@@ -17,6 +18,8 @@ static struct net_client *create(struct machine *m, const char *name, const stru
     };
     struct socket_address a;
     bool server = netdev_arg_bool(args, "server", false);
+    if (relay_ether_wanted(args))
+        return relay_ether_new(m, "stream", name, args, NULL, err);
     if (!socket_address_parse(&a, "addr", args, err))
         return NULL;
     if (a.type == SOCKET_NONE) {
@@ -60,6 +63,7 @@ static const struct netdev_option options[] = {
     { "addr.str", NETDEV_STRING, "FD", "fd: number of a socket that was opened already", 0 },
     { "reconnect", NETDEV_NUMBER, "SECONDS",
       "client: try again so long after a failure or the end of the connection; 0: don't", 0 },
+    RELAY_ROOM_OPTIONS,
     { NULL, 0, NULL, NULL, 0 },
 };
 

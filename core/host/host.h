@@ -103,6 +103,28 @@ const char *host_dgram_local(const struct host_dgram *d);
 const char *host_dgram_remote(const struct host_dgram *d);
 void host_dgram_close(struct host_dgram *d);
 
+/* The client's end of a WebSocket (RFC 6455). Opens in the background; closed() is the last call,
+ * also if it can't be opened, and leaves it only good to be closed. @why: for people, may be empty.
+ * Messages are binary or text. */
+struct host_websocket;
+struct host_websocket_ops {
+    void (*opened)(void *opaque);
+    void (*message)(void *opaque, bool binary, const uint8_t *data, size_t len);
+    void (*closed)(void *opaque, unsigned code, const char *why);
+};
+/* @url: ws: or wss: (http: and https: mean the same; in a browser it may be relative to the page).
+ * @protocol: Sec-WebSocket-Protocol; "" for none. @message_max: the longest message that is taken.
+ */
+struct host_websocket *host_websocket_open(const char *url, const char *protocol,
+                                           size_t message_max, const struct host_websocket_ops *ops,
+                                           void *opaque, struct error *err);
+/* A binary message; dropped if it isn't open. */
+void host_websocket_send(struct host_websocket *w, const void *data, size_t len);
+/* Bytes that were sent and are still in memory. */
+size_t host_websocket_backlog(const struct host_websocket *w);
+/* @code: 1000 or 3000 to 4999. What was sent still goes out. */
+void host_websocket_close(struct host_websocket *w, unsigned code);
+
 /* Translated code (core/jit-wasm): WebAssembly modules made at run time. host_jit_support: what the
  * engine can do, 0 where there is none. host_jit_init: @functions are what the modules import, by
  * the letters a, b, ...; @chain, if it isn't empty, a module whose function "0" takes the place of

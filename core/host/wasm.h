@@ -21,6 +21,16 @@ void slipway_js_jit_clear(unsigned slot, void (*stub)(void));
 struct host_dgram;
 struct host_address;
 
+struct host_websocket;
+
+/* WebSockets are numbers in JavaScript. Opening gives a number, or 0 and a message in @error. */
+int slipway_js_websocket_open(const char *url, const char *protocol, size_t message_max,
+                              struct host_websocket *owner, char *error, int error_len);
+void slipway_js_websocket_send(int socket, const void *data, size_t len);
+size_t slipway_js_websocket_backlog(int socket);
+/* No event of it comes any more. */
+void slipway_js_websocket_close(int socket, unsigned code);
+
 void slipway_js_start(void); /* begin to call slipway_turn() */
 void slipway_js_wake(void);
 /* JavaScript reported an event of a socket: slices of the machine get shorter for a while. */

@@ -1,0 +1,36 @@
+/*
+ * A netdev whose frames go to a room of a relay: what -netdev tap, bridge, socket, stream and dgram
+ * become with relay=.
+ */
+#ifndef SLIPWAY_NET_RELAY_ETHER_H
+#define SLIPWAY_NET_RELAY_ETHER_H
+
+#include <stdbool.h>
+
+#include "error.h"
+
+struct keyval;
+struct machine;
+struct net_client;
+
+/* The options of such a netdev: rows of its table. */
+#define RELAY_OPTIONS                                                                              \
+    { "relay", NETDEV_STRING, "URL", "go through that relay (ws://HOST:PORT, wss://HOST)", 0 },    \
+    {                                                                                              \
+        "token", NETDEV_STRING, "TOKEN", "what the relay lets this PC in for", 0                   \
+    }
+#define RELAY_ROOM_OPTIONS                                                                         \
+    RELAY_OPTIONS,                                                                                 \
+    {                                                                                              \
+        "room", NETDEV_STRING, "NAME", "the relay's room to plug into", 0                          \
+    }
+
+/* Is one of these options among @args? */
+bool relay_ether_wanted(const struct keyval *args);
+/* @type: of the netdev. @room_key: the option whose value is the room's name without room=; NULL:
+ * there is none. All others would mean something at the relay, where its configuration says so. */
+struct net_client *relay_ether_new(struct machine *m, const char *type, const char *name,
+                                   const struct keyval *args, const char *room_key,
+                                   struct error *err);
+
+#endif
