@@ -62,7 +62,7 @@ string(REPLACE ";" "','" web_exports "${web_exports}")
 
 function(slipway_web_program target)
   set_target_properties(${target} PROPERTIES SUFFIX .mjs OUTPUT_NAME core RUNTIME_OUTPUT_DIRECTORY ${web_dir}
-    LINK_DEPENDS "${node_library};${jit_library};${node_sockets_library};${web_pre}")
+    LINK_DEPENDS "${node_library};${jit_library};${node_sockets_library};${web_pre};${web_net_libraries};${web_net_scripts}")
   target_link_options(${target} PRIVATE
     -sMODULARIZE=1 -sEXPORT_ES6=1 -sUSE_ES6_IMPORT_META=1 -sEXPORT_NAME=createSlipway -sENVIRONMENT=worker
     -sALLOW_MEMORY_GROWTH=1 -sINITIAL_MEMORY=32MB -sMAXIMUM_MEMORY=4GB ${stack_size_option}
@@ -70,5 +70,5 @@ function(slipway_web_program target)
     "-sEXPORTED_RUNTIME_METHODS=['FS','ccall','UTF8ToString','addRunDependency','removeRunDependency']"
     "-sEXPORTED_FUNCTIONS=['${web_exports}']"
     "SHELL:--js-library ${jit_library}" "SHELL:--js-library ${node_library}" "SHELL:--js-library ${node_sockets_library}"
-    "SHELL:--extern-pre-js ${web_pre}")
+    "SHELL:--extern-pre-js ${web_pre}" ${web_net_options})
 endfunction()
