@@ -266,7 +266,7 @@ OP(shrd_CL)
 }
 
 /* ---- bit tests. With a register offset and a memory operand, the offset reaches beyond the
- * operand. ---- */
+ * operand. OF, undefined, becomes 0. ---- */
 
 enum bit_op { BIT_TEST, BIT_SET, BIT_RESET, BIT_COMPLEMENT };
 static enum exec bit_insn(struct cpu *c, const struct insn *i, enum bit_op op, bool immediate)
@@ -298,7 +298,7 @@ static enum exec bit_insn(struct cpu *c, const struct insn *i, enum bit_op op, b
     }
     if (op != BIT_TEST && !rm_rmw_set(c, i, i->osz, &m, v))
         return EXEC_FAULT;
-    flags_set_cf_of(c, was, flag_of(c));
+    flags_set_cf_of(c, was, false);
     return EXEC_NEXT;
 }
 #define DEF_BIT(name, op)                                                                          \
@@ -316,20 +316,17 @@ DEF_BIT(btr, BIT_RESET)
 DEF_BIT(btc, BIT_COMPLEMENT)
 
 /* BSF/BSR of 0: ZF, the destination stays (what Intel and AMD parts do; a 32-bit form doesn't even
- * clear the top). */
+ * clear the top). The undefined flags are as if the source had been tested. */
 static enum exec bit_scan(struct cpu *c, const struct insn *i, bool reverse)
 {
     uint64_t v;
     if (!rm_get(c, i, i->osz, &v))
         return EXEC_FAULT;
-    uint32_t fl = flags_arith(c) & ~FL_ZF;
-    if (v == 0) {
-        flags_set_arith(c, fl | FL_ZF);
-        return EXEC_NEXT;
-    }
-    reg_set(c, i->r, i->osz,
-            reverse ? 63u - (unsigned)__builtin_clzll(v) : (unsigned)__builtin_ctzll(v));
-    flags_set_arith(c, fl);
+    flags_result(c, sext_bits(v, bits_of(i)));
+    c->fl_co = c->fl_a = 0;
+    if (v != 0)
+        reg_set(c, i->r, i->osz,
+                reverse ? 63u - (unsigned)__builtin_clzll(v) : (unsigned)__builtin_ctzll(v));
     return EXEC_NEXT;
 }
 OP(bsf)

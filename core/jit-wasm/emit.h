@@ -52,9 +52,12 @@ enum flag_kind {
     FK_SAR = 40,
     FK_IMUL = 44, /* a, b; signed product doesn't fit */
     FK_MUL = 48,
+    FK_SHLD = 52, /* a, b = count, not 0; r */
+    FK_SHRD = 56,
     FK_DYN = 64,
+    FK_CO = 128, /* together with one of the others: CF and OF are in fc all the same */
 };
-#define FK_OP(k)  ((k) & ~3)
+#define FK_OP(k)  ((k) & ~(FK_CO | 3))
 #define FK_OSZ(k) ((unsigned)(k)&3)
 
 struct emit {
@@ -174,6 +177,8 @@ void emit_chain(struct emit *e);
 
 /* Effective address of the current instruction's memory operand. Type as emit_get_full. */
 void emit_ea(struct emit *e);
+/* Cuts the value on the stack to the current instruction's address size. */
+void emit_cut_ea(struct emit *e);
 /* Linear address from the effective address on the stack, into a temporary (returned). */
 int emit_linear(struct emit *e, unsigned seg, unsigned bytes, enum access a);
 /* Loads osz-sized value (zero-extended) from linear address local @la; leaves it on the stack. */
@@ -215,6 +220,8 @@ void flags_set(struct emit *e, enum flag_kind op, unsigned osz);
 void flags_canonical(struct emit *e);
 /* Makes sure that CF is in bit 63 of fc whatever the kind is; the kind stays. */
 void flags_carry_to_fc(struct emit *e);
+/* fc was set, as struct cpu has it: those are CF and OF now, the other flags are what they were. */
+void flags_set_co(struct emit *e);
 /* Condition 0-15 as i32 0/1 on the stack. */
 void flags_cond_value(struct emit *e, unsigned cc);
 /* CF as i32 0/1. */
@@ -226,6 +233,33 @@ void flags_set_carry(struct emit *e);
 
 /* ---- instructions ---- */
 
+static inline enum wasm_op by_size(unsigned osz, enum wasm_op narrow, enum wasm_op wide)
+{
+    return osz == 3 ? wide : narrow;
+}
+static inline bool in_memory(const struct insn *i)
+{
+    return i->flags & INSN_MEM;
+}
+/* Linear address of the memory operand, in a temporary. */
+static inline int memory_operand(struct emit *e, const struct insn *i, unsigned bytes,
+                                 enum access a)
+{
+    emit_ea(e);
+    return emit_linear(e, i->seg, bytes, a);
+}
+/* Stack to a temporary: of a type, of an operand size. */
+static inline int to_tmp(struct emit *e, enum wasm_type t)
+{
+    int tmp = emit_tmp(e, t);
+    set_local(e, tmp);
+    return tmp;
+}
+static inline int int_tmp(struct emit *e, unsigned osz)
+{
+    return to_tmp(e, value_type(osz));
+}
+
 /* Emits one kind of instruction; terminators have their own (emit_flow.c). */
 typedef void emit_fn(struct emit *e, const struct insn *i);
 struct emit_row {
@@ -236,12 +270,17 @@ struct emit_row {
     uint32_t arg;                      /* the emitter's own: emit_arg(i) */
     bool (*can)(const struct insn *i); /* NULL: all forms of the row */
 };
+/* A row for an opcode without mandatory prefix. */
+#define EMIT_ROW(map, first, last, reg, fn, arg, can)                                              \
+    {                                                                                              \
+        map, first, last, PFX_ANY, reg, fn, arg, can                                               \
+    }
 struct emit_table {
     const struct emit_row *rows;
     size_t count;
 };
-extern const struct emit_table emit_int, emit_bits, emit_string, emit_sse, emit_ssefp, emit_x87,
-    emit_sys;
+extern const struct emit_table emit_int, emit_shift, emit_bits, emit_string, emit_sse, emit_ssefp,
+    emit_x87, emit_sys;
 /* The emitter row of an instruction, NULL: the handler runs it. */
 const struct emit_row *emit_row_of(const struct insn *i);
 

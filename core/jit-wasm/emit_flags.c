@@ -305,6 +305,39 @@ static void canonical_mul(struct emit *e, bool is_signed)
     set_result64(e);
 }
 
+/* CF is the last bit shifted out, CF ^ OF the top bit of a ^ r ^ CF. */
+static void canonical_double_shift(struct emit *e)
+{
+    unsigned bits = 8u << FK_OSZ(e->kind);
+    int cf = emit_tmp(e, W_I64);
+    set_zero(e, e->fx);
+    get_raw64(e, 0);
+    if (FK_OP(e->kind) == FK_SHLD) {
+        emit_i64(e, bits);
+        get_raw64(e, 1);
+    } else {
+        get_raw64(e, 1);
+        emit_i64(e, 1);
+    }
+    op(e, W_I64_SUB);
+    op(e, W_I64_SHR_U);
+    tee_local(e, cf);
+    shift64(e, W_I64_SHL, 63);
+    get_raw64(e, 0);
+    get_raw64(e, 2);
+    op(e, W_I64_XOR);
+    shift64(e, W_I64_SHR_U, bits - 1);
+    get_local(e, cf);
+    op(e, W_I64_XOR);
+    emit_i64(e, 1);
+    op(e, W_I64_AND);
+    shift64(e, W_I64_SHL, 62);
+    op(e, W_I64_OR);
+    set_local(e, e->fc);
+    get_raw64(e, 2);
+    set_result64(e);
+}
+
 /* The kind is only known at run time: C does it. Happens where an analysis was too coarse. */
 static void canonical_dyn(struct emit *e)
 {
@@ -339,6 +372,12 @@ static void canonical_dyn(struct emit *e)
 
 void flags_canonical(struct emit *e)
 {
+    int co = NO_LOCAL;
+    if (e->kind & FK_CO) {
+        co = emit_tmp(e, W_I64);
+        get_local(e, e->fc);
+        set_local(e, co);
+    }
     switch (FK_OP(e->kind)) {
     case FK_CANON: return;
     case FK_ADD: canonical_add(e, false, false); break;
@@ -358,7 +397,13 @@ void flags_canonical(struct emit *e)
     case FK_SAR: canonical_shift(e); break;
     case FK_IMUL: canonical_mul(e, true); break;
     case FK_MUL: canonical_mul(e, false); break;
+    case FK_SHLD:
+    case FK_SHRD: canonical_double_shift(e); break;
     default: canonical_dyn(e); break;
+    }
+    if (co != NO_LOCAL) {
+        get_local(e, co);
+        set_local(e, e->fc);
     }
     e->kind = FK_CANON;
 }
@@ -387,13 +432,21 @@ static bool needs_canonical(const struct emit *e, bool carry_or_overflow)
     case FK_DEC:
     case FK_CANON: return false;
     case FK_ADC:
-    case FK_SBB: return carry_or_overflow;
+    case FK_SBB:
+    case FK_SHLD:
+    case FK_SHRD: return carry_or_overflow;
+    case FK_DYN: return true;
     default: return !is_shift(e->kind) || carry_or_overflow;
     }
 }
 
 void flags_carry(struct emit *e)
 {
+    if (e->kind & FK_CO) {
+        get_local(e, e->fc);
+        negative64(e);
+        return;
+    }
     switch (FK_OP(e->kind)) {
     case FK_SUB:
         get_raw(e, 0);
@@ -424,6 +477,8 @@ void flags_carry(struct emit *e)
 
 void flags_carry_to_fc(struct emit *e)
 {
+    if (e->kind & FK_CO)
+        return;
     switch (FK_OP(e->kind)) {
     case FK_CANON:
     case FK_INC:
@@ -481,14 +536,15 @@ static void sign_flag(struct emit *e)
 static void overflow_flag(struct emit *e)
 {
     unsigned bits = 8u << FK_OSZ(e->kind);
-    switch (FK_OP(e->kind)) {
-    case FK_CANON:
+    if (e->kind == FK_CANON || (e->kind & FK_CO)) {
         get_local(e, e->fc);
         get_local(e, e->fc);
         shift64(e, W_I64_SHL, 1);
         op(e, W_I64_XOR);
         negative64(e);
         return;
+    }
+    switch (FK_OP(e->kind)) {
     case FK_LOGIC: emit_i32(e, 0); return;
     case FK_INC:
     case FK_DEC:
@@ -544,7 +600,8 @@ static bool fused_sub(struct emit *e, unsigned cc)
         [12] = { W_I32_LT_S, W_I64_LT_S }, [13] = { W_I32_GE_S, W_I64_GE_S },
         [14] = { W_I32_LE_S, W_I64_LE_S }, [15] = { W_I32_GT_S, W_I64_GT_S },
     };
-    if (FK_OP(e->kind) != FK_SUB || !ops[cc][0])
+    bool reads_co = cc < 4 || cc == 6 || cc == 7 || cc >= 12;
+    if (FK_OP(e->kind) != FK_SUB || !ops[cc][0] || (reads_co && (e->kind & FK_CO)))
         return false;
     for (unsigned k = 0; k < 2; k++) {
         get_raw(e, k);
@@ -562,7 +619,7 @@ static bool fused_logic(struct emit *e, unsigned cc)
                                        { W_I32_GE_S, W_I64_GE_S },
                                        { W_I32_LE_S, W_I64_LE_S },
                                        { W_I32_GT_S, W_I64_GT_S } };
-    if (FK_OP(e->kind) != FK_LOGIC || cc < 12)
+    if (e->kind != (FK_LOGIC | (int)FK_OSZ(e->kind)) || cc < 12)
         return false;
     get_raw(e, 2);
     sign_extend(e);
@@ -575,7 +632,9 @@ void flags_cond_value(struct emit *e, unsigned cc)
     unsigned c = cc >> 1;
     if (fused_sub(e, cc) || fused_logic(e, cc))
         return;
-    if (needs_canonical(e, c == 0 || c == 1 || c == 3 || c >= 6))
+    bool reads_co = c == 0 || c == 1 || c == 3 || c >= 6;
+    bool carry_in_fc = c == 1 && (e->kind == FK_DYN || (e->kind & FK_CO));
+    if (!carry_in_fc && needs_canonical(e, reads_co && !(e->kind & FK_CO)))
         flags_canonical(e);
     switch (c) {
     case 0: overflow_flag(e); break;
@@ -623,6 +682,18 @@ void flags_set_carry(struct emit *e)
     get_local(e, cf);
     op(e, W_I64_OR);
     set_local(e, e->fc);
+}
+
+void flags_set_co(struct emit *e)
+{
+    if (e->kind == FK_DYN) {
+        get_local(e, e->fk);
+        emit_i32(e, FK_CO);
+        op(e, W_I32_OR);
+        set_local(e, e->fk);
+    } else if (e->kind != FK_CANON) {
+        e->kind |= FK_CO;
+    }
 }
 
 /* ---- edges ---- */

@@ -61,6 +61,12 @@ void emit_ea(struct emit *e)
             emit_i32(e, (int32_t)disp);
         add_term(e, first);
     }
+    emit_cut_ea(e);
+}
+
+void emit_cut_ea(struct emit *e)
+{
+    const struct insn *i = &e->n->i;
     if (e->m64 && i->ash == 32) {
         op(e, W_I32_WRAP_I64);
         op(e, W_I64_EXTEND_I32_U);

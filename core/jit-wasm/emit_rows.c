@@ -5,7 +5,8 @@
 
 #include "jit-wasm/emit.h"
 
-static const struct emit_table *const tables[] = { &emit_int, &emit_sse, &emit_ssefp };
+static const struct emit_table *const tables[] = { &emit_int, &emit_shift, &emit_bits, &emit_sse,
+                                                   &emit_ssefp };
 
 static const struct emit_row **by_row;
 

@@ -11,11 +11,6 @@
 
 #include "jit-wasm/simd.h"
 
-static bool in_memory(const struct insn *i)
-{
-    return i->flags & INSN_MEM;
-}
-
 static uint32_t arg_of(const struct insn *i)
 {
     return emit_row_of(i)->arg;
@@ -66,19 +61,6 @@ static void shuffle2(struct emit *e, uint8_t a, uint8_t b)
 static void shuffle4(struct emit *e, unsigned a, unsigned b, unsigned c, unsigned d)
 {
     shuffle_lanes(e, 4, (const uint8_t[]){ (uint8_t)a, (uint8_t)b, (uint8_t)c, (uint8_t)d });
-}
-
-static int to_tmp(struct emit *e, enum wasm_type t)
-{
-    int tmp = emit_tmp(e, t);
-    set_local(e, tmp);
-    return tmp;
-}
-
-static int memory_operand(struct emit *e, const struct insn *i, unsigned bytes, enum access a)
-{
-    emit_ea(e);
-    return emit_linear(e, i->seg, bytes, a);
 }
 
 static void load_whole(struct emit *e, const struct insn *i, bool aligned)
@@ -304,7 +286,7 @@ static void emit_shift_imm(struct emit *e, const struct insn *i)
     emit_set_xmm(e, i->rm);
 }
 
-static void emit_shift(struct emit *e, const struct insn *i)
+static void emit_shift_lanes(struct emit *e, const struct insn *i)
 {
     uint32_t arg = arg_of(i), bits = arg >> 8 & 0xff;
     sse_begin(e);
@@ -774,7 +756,7 @@ static void emit_ptest(struct emit *e, const struct insn *i)
 #define I(by, f, a)      ROW(0F3A, by, 66, R_ANY, f, a)
 #define PS_PD(by, f, a)  P(by, NP, f, a), P(by, 66, f, a)
 #define SHIFTS(by, grp, rg, opcode, bits, sar)                                                     \
-    V(by, shift, SHIFT(opcode, bits, sar)),                                                        \
+    V(by, shift_lanes, SHIFT(opcode, bits, sar)),                                                  \
         ROW(0F, grp, 66, rg, shift_imm, SHIFT(opcode, bits, sar))
 #define WIDEN(a, b, c, osz) ((a) | (b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(osz) << 24)
 

@@ -31,11 +31,6 @@ static const struct width {
       F64X2_ABS, F64X2_LT, 52, W_F64, 0x7ff, 1 },
 };
 
-static bool in_memory(const struct insn *i)
-{
-    return i->flags & INSN_MEM;
-}
-
 /* One floating-point instruction: who takes part. Rows: argument = operation | w << 16 | SCALAR. */
 struct fp {
     unsigned w; /* width of the source's lanes: index in widths[] */
@@ -89,13 +84,6 @@ static void get_src(struct emit *e, const struct insn *i, const struct fp *f)
         get_local(e, f->src);
     else
         emit_get_xmm(e, i->rm);
-}
-
-static int to_tmp(struct emit *e, enum wasm_type t)
-{
-    int tmp = emit_tmp(e, t);
-    set_local(e, tmp);
-    return tmp;
 }
 
 /* The scalar operand on the stack from the v128 there. */

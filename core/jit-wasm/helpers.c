@@ -173,6 +173,7 @@ void jit_settle_kind(struct cpu *c, int kind)
     uint64_t mask = bits == 64 ? ~0ull : (1ull << bits) - 1;
     bool cf;
     int64_t sa = (int64_t)sext_bits(a, bits), sb = (int64_t)sext_bits(b, bits);
+    uint64_t co = c->fl_co;
     switch (FK_OP(kind)) {
     case FK_ADD: flags_add(c, a, b, a + b, bits); break;
     case FK_SUB: flags_sub(c, a, b, a - b, bits); break;
@@ -216,8 +217,17 @@ void jit_settle_kind(struct cpu *c, int kind)
         flags_result(c, sext_bits(a * b, bits));
         c->fl_a = 0;
         break;
+    case FK_SHLD:
+    case FK_SHRD:
+        cf = (FK_OP(kind) == FK_SHLD ? a >> (bits - b) : a >> (b - 1)) & 1;
+        flags_set_cf_of(c, cf, (a ^ r) >> (bits - 1) & 1);
+        flags_result(c, sext_bits(r, bits));
+        c->fl_a = 0;
+        break;
     default: break;
     }
+    if (kind & FK_CO)
+        c->fl_co = co;
 }
 
 void jit_settle(void)

@@ -81,12 +81,35 @@ static bool is_quiet(const struct insn *i, const struct opcode *o)
     return jit_emits(i) && !faults_in_register_form(o);
 }
 
+static bool is_rotate_or_shift(const struct opcode *o)
+{
+    return o->map == MAP_1B && ((o->byte & 0xfe) == 0xc0 || (o->byte & 0xfc) == 0xd0);
+}
+
 /* RCL and RCR: what they read goes into a register or memory, and not only (as with shifts by 0)
  * into the flags that they leave. */
 static bool rotates_carry(const struct opcode *o)
 {
-    return o->map == MAP_1B && (o->reg == 2 || o->reg == 3) &&
-           ((o->byte & 0xfe) == 0xc0 || (o->byte & 0xfc) == 0xd0);
+    return is_rotate_or_shift(o) && (o->reg == 2 || o->reg == 3);
+}
+
+/* Sets CF and OF and leaves the others: rotates, bit tests. */
+static bool sets_co(const struct opcode *o)
+{
+    if (o->map == MAP_1B)
+        return is_rotate_or_shift(o) && o->reg < 4;
+    return o->map == MAP_0F && o->fl_write == FLB_C;
+}
+
+/* The need before an instruction without a call that leaves some flags, or sometimes all, as they
+ * were: others than CF only have to be at hand somehow (FK_CO, FK_DYN). */
+static enum flag_need before_partial(const struct insn *i, const struct opcode *o,
+                                     enum flag_need after)
+{
+    enum flag_need need = after;
+    if (after == FN_CARRY && !jit_flags_conditional(i))
+        need = FN_OBSERVE;
+    return need < FN_CARRY && rotates_carry(o) ? FN_CARRY : need;
 }
 
 /* The need before @n, given the need @after it; sets n->want. */
@@ -98,6 +121,8 @@ static enum flag_need before(struct rinsn *n, enum flag_need after)
         n->want = (uint8_t)after;
         if (is_incdec(o))
             need = after > FN_NONE ? FN_CARRY : FN_NONE;
+        else if (jit_emits(&n->i) && (sets_co(o) || jit_flags_conditional(&n->i)))
+            need = before_partial(&n->i, o, after);
         else if ((o->fl_write | o->fl_undef) == FLB_ALL && !jit_flags_conditional(&n->i))
             need = o->fl_read == FLB_C ? FN_CARRY : o->fl_read ? FN_READ : FN_NONE;
         else
@@ -106,7 +131,9 @@ static enum flag_need before(struct rinsn *n, enum flag_need after)
                     ? FN_READ
                     : FN_NONE;
     } else if (o->fl_read) {
-        need = FN_READ;
+        need = o->fl_read == FLB_C && after < FN_CARRY ? FN_CARRY
+               : o->fl_read == FLB_C                   ? after
+                                                       : FN_READ;
     }
     if (need < FN_OBSERVE && !is_quiet(&n->i, o))
         need = FN_OBSERVE;

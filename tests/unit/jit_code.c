@@ -198,6 +198,18 @@ static void check_kind(unsigned kind, unsigned osz, uint64_t a, uint64_t b, bool
         if (count > bits && kind != FK_SAR)
             defined &= ~(uint32_t)FL_CF;
         break;
+    case FK_SHLD:
+    case FK_SHRD: /* what comes in doesn't matter to the flags */
+        b = count;
+        r = a;
+        for (unsigned k = 0; k < count; k++) {
+            bool out = kind == FK_SHLD ? (r & top) != 0 : r & 1;
+            want = out ? FL_CF : 0;
+            r = kind == FK_SHLD ? (r << 1 & mask) | (rnd64() & 1) : r >> 1 | (rnd64() & top);
+        }
+        want |= (r ^ a) & top ? FL_OF : 0;
+        defined &= ~(uint32_t)FL_AF;
+        break;
     case FK_IMUL:
         r = a * b & mask;
         want = sa * sb != (__int128)(int64_t)sext_bits(r, bits) ? FL_CF | FL_OF : 0;
@@ -214,6 +226,13 @@ static void check_kind(unsigned kind, unsigned osz, uint64_t a, uint64_t b, bool
     if ((flags_arith(&cpu) ^ want) & defined)
         printf("kind %u of %u bits: %" PRIx64 ", %" PRIx64 ", carry %d\n", kind, bits, a, b, carry);
     CHECK_EQ(flags_arith(&cpu) & defined, want & defined);
+
+    /* With CF and OF from elsewhere. */
+    bool cf = rnd64() & 1, of = rnd64() & 1;
+    flags_set_cf_of(&cpu, cf, of);
+    settle(kind | FK_CO, osz, a, b, r);
+    want = (want & ~(uint32_t)(FL_CF | FL_OF)) | (cf ? FL_CF : 0) | (of ? FL_OF : 0);
+    CHECK_EQ(flags_arith(&cpu) & (defined | FL_CF | FL_OF), want & (defined | FL_CF | FL_OF));
 }
 
 static void flags_of_kinds(void)
@@ -222,8 +241,10 @@ static void flags_of_kinds(void)
                                       0xff,       0x7fff,     0x8000,     0xffff,     0x7fffffff,
                                       0x80000000, 0xffffffff, ~0ull >> 1, 1ull << 63, ~0ull };
     const unsigned n = sizeof edges / sizeof edges[0];
-    for (unsigned kind = FK_ADD; kind <= FK_MUL; kind += 4)
+    for (unsigned kind = FK_ADD; kind <= FK_SHRD; kind += 4)
         for (unsigned osz = 0; osz < 4; osz++) {
+            if (kind >= FK_SHLD && osz < 2) /* 32 and 64 bits only */
+                continue;
             for (unsigned k = 0; k < n * n * 2; k++)
                 check_kind(kind, osz, edges[k / 2 / n], edges[k / 2 % n], k & 1);
             for (unsigned k = 0; k < 5000; k++)
