@@ -12,11 +12,16 @@
 #include <string.h>
 
 #include "relay/log.h"
+#include "relay/loop.h"
 #include "relay/relay.h"
+#include "relay/resolver.h"
 #include "relay/server.h"
+#include "relay/session.h"
+#include "relay/token.h"
 
 static const char usage[] =
     "usage: slipway-relay [--config FILE] [--KEY VALUE]... [--check-config]\n"
+    "       slipway-relay token --help\n"
     "       slipway-relay --help | --version\n"
     "\n"
     "Carries PCs in web pages to real networks, and serves the pages. For example\n"
@@ -127,6 +132,14 @@ static void reload(struct relay *relay)
         log_event(LOG_ERROR, "reload", "error=%s", log_string(err.msg));
         return;
     }
+    struct secret *secret = NULL;
+    if (new->secret && !(secret = secret_read(new->secret, &err))) {
+        log_event(LOG_ERROR, "reload", "error=%s", log_string(err.msg));
+        config_free(new);
+        return;
+    }
+    secret_free(relay->secret);
+    relay->secret = secret;
     old = relay->config;
     if (!same_strings(&old->listen, &new->listen) || !same_text(old->tls_cert, new->tls_cert) ||
         !same_text(old->tls_key, new->tls_key) || !same_text(old->user, new->user) ||
@@ -142,6 +155,36 @@ static void reload(struct relay *relay)
     log_event(LOG_INFO, "reload", "file=%s", log_string(relay->config_file));
 }
 
+enum { STOP_MS = 2000 };
+
+static void end(void *owner)
+{
+    struct relay *relay = owner;
+    uv_stop(&relay->loop);
+}
+
+static void tick(void *owner)
+{
+    struct relay *relay = owner;
+    sessions_tick(relay);
+    if (relay->stopping && !relay->metrics.clients)
+        end(relay);
+}
+
+/* Clients hear that it ends; when they are gone, or after STOP_MS, it does. */
+static void stop(struct relay *relay)
+{
+    if (relay->stopping) { /* asked twice: at once */
+        end(relay);
+        return;
+    }
+    relay->stopping = true;
+    server_stop_listening(relay->server);
+    sessions_shutdown(relay);
+    timer_start(relay->ticks, 50, 50);
+    timer_start(relay->end, relay->metrics.clients ? STOP_MS : 0, 0);
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct relay *relay = handle->data;
@@ -150,8 +193,7 @@ static void on_signal(uv_signal_t *handle, int number)
         return;
     }
     log_event(LOG_INFO, "stop", "signal=%d", number);
-    relay->stopping = true;
-    uv_stop(&relay->loop);
+    stop(relay);
 }
 
 int main(int argc, char **argv)
@@ -162,6 +204,8 @@ int main(int argc, char **argv)
     struct relay relay = { 0 };
     struct error err;
 
+    if (argc > 1 && !strcmp(argv[1], "token"))
+        return token_command(argc - 2, argv + 2);
     parse_arguments(&arguments, argc, argv);
     relay.config_file = arguments.file;
     relay.settings = arguments.settings;
@@ -169,8 +213,11 @@ int main(int argc, char **argv)
     relay.config = config_load(arguments.file, arguments.settings, arguments.n_settings, &err);
     if (!relay.config)
         fail(err.msg);
+    if (relay.config->secret && !(relay.secret = secret_read(relay.config->secret, &err)))
+        fail(err.msg);
     if (arguments.check) {
         printf("slipway-relay: the configuration is good\n");
+        secret_free(relay.secret);
         config_free(relay.config);
         free(arguments.settings);
         return 0;
@@ -179,8 +226,11 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     uv_loop_init(&relay.loop);
     relay.server = server_new(&relay, &err);
-    if (!relay.server)
+    if (!relay.server || !(relay.resolver = resolver_new(&relay, &err)))
         fail(err.msg);
+    relay.ticks = timer_new(&relay.loop, tick, &relay);
+    relay.end = timer_new(&relay.loop, end, &relay);
+    timer_start(relay.ticks, 1000, 1000);
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
         uv_signal_init(&relay.loop, &handles[i]);
         handles[i].data = &relay;
@@ -193,8 +243,15 @@ int main(int argc, char **argv)
 
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
         uv_close((uv_handle_t *)&handles[i], NULL);
+    timer_free(relay.ticks);
+    timer_free(relay.end);
     server_free(relay.server);
+    sessions_free(&relay);
+    resolver_free(relay.resolver);
+    while (uv_run(&relay.loop, UV_RUN_NOWAIT)) {
+    }
     uv_loop_close(&relay.loop);
+    secret_free(relay.secret);
     config_free(relay.config);
     free(arguments.settings);
     return 0;

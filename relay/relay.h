@@ -9,8 +9,12 @@
 
 #include "relay/config.h"
 #include "relay/metrics.h"
+#include "relay/table.h"
 
 struct server;
+struct session;
+struct room;
+struct resolver;
 
 struct relay {
     uv_loop_t loop;
@@ -19,7 +23,14 @@ struct relay {
     char *const *settings;   /* the command line's keys and values, for reloads */
     size_t n_settings;
     struct metrics metrics;
-    struct server *server; /* listening sockets, HTTP, WebSocket: server.h */
+    struct server *server;     /* listening sockets, HTTP, WebSocket: server.h */
+    struct secret *secret;     /* of tokens; NULL: none */
+    struct session *sessions;  /* all; session.h */
+    struct table by_id;        /* those that have been named to a client */
+    struct room *rooms;        /* all; room.h */
+    struct resolver *resolver; /* resolver.h */
+    uint64_t reserved;         /* bytes of memory, of all clients */
+    struct timer *ticks, *end;
     bool stopping;
 };
 

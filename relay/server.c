@@ -19,8 +19,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "relay/address.h"
+#include "relay/connection.h"
 #include "relay/http.h"
 #include "relay/log.h"
+#include "relay/origin.h"
+#include "relay/session.h"
 
 enum {
     BACKLOG = 1024,
@@ -51,7 +55,105 @@ struct server {
 /* libwebsockets' memory of a connection. */
 struct peer {
     struct http_answer answer;
+    struct connection *connection; /* a WebSocket's */
 };
+
+static const struct endpoint *const endpoints[] = { &session_endpoint };
+
+/* ---- upgrades ---- */
+
+static const char *path_of(struct lws *wsi)
+{
+    static char path[512];
+    if (lws_hdr_copy(wsi, path, sizeof path, WSI_TOKEN_GET_URI) <= 0)
+        path[0] = 0;
+    return path;
+}
+
+/* The endpoint of a path and what follows its name; NULL: none. */
+static const struct endpoint *find_endpoint(const struct server *s, const char *path,
+                                            const char **rest)
+{
+    for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++) {
+        const struct endpoint *e = endpoints[i];
+        size_t len = strlen(e->path);
+        bool beginning = e->path[len - 1] == '/';
+        if (strncmp(path, e->path, len) || (!beginning && path[len]) ||
+            (e->compatibility && !s->relay->config->compatibility))
+            continue;
+        *rest = path + len;
+        return e;
+    }
+    return NULL;
+}
+
+static bool good_origin(const struct server *s, struct lws *wsi)
+{
+    char origin[512] = "", host[300] = "";
+    int origin_len = lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN);
+    if (origin_len > 0 && lws_hdr_copy(wsi, origin, sizeof origin, WSI_TOKEN_ORIGIN) <= 0)
+        return false;
+    lws_hdr_copy(wsi, host, sizeof host, WSI_TOKEN_HOST);
+    return origin_allowed(s->relay->config, origin, host, lws_is_ssl(wsi));
+}
+
+/* Is the request one that RFC 6455 4.2.1 lets through? 0, or the status. */
+static int check_handshake(struct lws *wsi)
+{
+    char value[32] = "";
+    if (lws_hdr_copy(wsi, value, sizeof value, WSI_TOKEN_VERSION) <= 0 || strcmp(value, "13"))
+        return 426;
+    if (lws_hdr_copy(wsi, value, sizeof value, WSI_TOKEN_KEY) != 24)
+        return 400;
+    return lws_hdr_total_length(wsi, WSI_TOKEN_HOST) > 0 ? 0 : 400;
+}
+
+/* What LWS_CALLBACK_HTTP_CONFIRM_UPGRADE returns: 0 to go on, -1 to close. */
+static int check_upgrade(struct server *s, struct lws *wsi)
+{
+    const struct config *c = s->relay->config;
+    const char *rest;
+    const struct endpoint *e = find_endpoint(s, path_of(wsi), &rest);
+    int status = e ? check_handshake(wsi) : 404;
+    if (!status && (s->relay->stopping || s->relay->metrics.clients >= c->max_clients))
+        status = 503;
+    if (!status && !e->tells_origin && !good_origin(s, wsi))
+        status = 403;
+    if (!status)
+        return 0;
+    s->relay->metrics.clients_refused_total++;
+    log_event(LOG_INFO, "refused", "path=%s status=%d", log_string(path_of(wsi)), status);
+    http_status(s->relay, wsi, status,
+                status == 426 ? "Sec-WebSocket-Version: 13\r\nConnection: close\r\n"
+                              : "Connection: close\r\n");
+    return -1;
+}
+
+static int established(struct server *s, struct lws *wsi, struct peer *p)
+{
+    const char *rest;
+    const struct endpoint *e = find_endpoint(s, path_of(wsi), &rest);
+    if (!e)
+        return -1;
+    struct connection *c = connection_new(s->relay, wsi, e);
+    if (!c)
+        return -1;
+    p->connection = c;
+    log_event(LOG_INFO, "connected", "peer=%s path=%s", c->peer, log_string(path_of(wsi)));
+    c->owner = e->open(c, rest, good_origin(s, wsi));
+    return c->owner || c->closing ? 0 : -1;
+}
+
+static void closed(struct peer *p)
+{
+    struct connection *c = p->connection;
+    if (!c)
+        return;
+    p->connection = NULL;
+    if (c->owner)
+        c->endpoint->closed(c->owner);
+    connection_free(c);
+}
 
 /* ---- libwebsockets' callbacks ---- */
 
@@ -59,29 +161,35 @@ static int callback(struct lws *wsi, enum lws_callback_reasons why, void *user, 
                     size_t len)
 {
     struct peer *p = user;
-    struct server *s;
+    struct server *s = lws_context_user(lws_get_context(wsi));
     switch (why) {
-    case LWS_CALLBACK_HTTP:
-        s = lws_context_user(lws_get_context(wsi));
-        return http_request(s->relay, wsi, &p->answer, s->root, in);
-    case LWS_CALLBACK_HTTP_WRITEABLE:
-        s = lws_context_user(lws_get_context(wsi));
-        return http_writable(s->relay, wsi, &p->answer);
+    case LWS_CALLBACK_HTTP: return http_request(s->relay, wsi, &p->answer, s->root, in);
+    case LWS_CALLBACK_HTTP_WRITEABLE: return http_writable(s->relay, wsi, &p->answer);
     case LWS_CALLBACK_CLOSED_HTTP:
         if (p)
             http_closed(&p->answer);
         return 0;
-    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
-        s = lws_context_user(lws_get_context(wsi));
-        http_status(s->relay, wsi, 404, "Connection: close\r\n");
-        return -1;
+    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE: return check_upgrade(s, wsi);
+    case LWS_CALLBACK_ESTABLISHED: return established(s, wsi, p);
+    case LWS_CALLBACK_RECEIVE:
+        if (p->connection)
+            connection_received(p->connection, in, len, lws_frame_is_binary(wsi),
+                                lws_is_final_fragment(wsi));
+        return 0;
+    case LWS_CALLBACK_SERVER_WRITEABLE: return p->connection ? connection_write(p->connection) : 0;
+    case LWS_CALLBACK_CLOSED: closed(p); return 0;
     default: return 0;
     }
 }
 
+/* A client that names no subprotocol gets the first. */
+#define PROTOCOL(name)                                                                             \
+    {                                                                                              \
+        name, callback, sizeof(struct peer), RX_BUFFER, 0, NULL, TX_PACKET                         \
+    }
 static const struct lws_protocols protocols[] = {
-    { "http", callback, sizeof(struct peer), RX_BUFFER, 0, NULL, TX_PACKET },
-    { NULL, NULL, 0, 0, 0, NULL, 0 },
+    PROTOCOL("http"),     PROTOCOL(RELAY_SUBPROTOCOL), PROTOCOL("wisp-v1"),
+    PROTOCOL("ethernet"), PROTOCOL("binary"),          { NULL, NULL, 0, 0, 0, NULL, 0 },
 };
 
 static void lws_log(int level, const char *line)
@@ -171,30 +279,13 @@ static void accept_some(uv_poll_t *poll, int status, int events)
     }
 }
 
-static socklen_t to_sockaddr(const struct relay_address *a, struct sockaddr_storage *out)
-{
-    memset(out, 0, sizeof *out);
-    if (a->family == 4) {
-        struct sockaddr_in *in = (struct sockaddr_in *)out;
-        in->sin_family = AF_INET;
-        in->sin_port = htons(a->port);
-        memcpy(&in->sin_addr, a->ip, 4);
-        return sizeof *in;
-    }
-    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)out;
-    in6->sin6_family = AF_INET6;
-    in6->sin6_port = htons(a->port);
-    memcpy(&in6->sin6_addr, a->ip, 16);
-    return sizeof *in6;
-}
-
 static bool bind_listener(struct listener *l, const char *text, struct error *err)
 {
     struct sockaddr_storage sa;
     int on = 1;
     if (!endpoint_parse(&l->address, text, err))
         return error_prepend(err, "listen");
-    socklen_t len = to_sockaddr(&l->address, &sa);
+    socklen_t len = address_to_system(&l->address, &sa);
     l->fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (l->fd < 0)
         return error_set(err, "listen: %s: %s", text, strerror(errno));

@@ -1,0 +1,271 @@
+/*
+ * WebSocket connections. Messages wait in a list, each in a block with room for libwebsockets'
+ * header in front, and leave when the socket takes more; so what is added during a turn of the loop
+ * goes out together. A block is one WebSocket message. Senders that can wait look at
+ * connection_is_full() and are called when the queue is short again; those that can't are bounded
+ * by CONNECTION_MOST, at which a client that doesn't read is cut off.
+ *
+ * Rates: each connection has an allowance of bytes, both directions, and of frames, that grows with
+ * time up to a quarter of a second's worth (but room for one batch at least). Below zero the
+ * connection is held: nothing is read and nothing is written until it is above again.
+ */
+#include "relay/connection.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "relay/log.h"
+#include "relay/loop.h"
+
+enum {
+    BLOCK_MIN = 2 << 10,
+    BLOCK_MAX = 128 << 10, /* messages are joined up to here */
+    WRITES_AT_ONCE = 64,
+    CLOSE_S = 5,
+};
+
+static void release(void *owner);
+
+struct connection *connection_new(struct relay *relay, struct lws *wsi,
+                                  const struct endpoint *endpoint)
+{
+    struct connection *c = calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    c->relay = relay;
+    c->wsi = wsi;
+    c->endpoint = endpoint;
+    lws_get_peer_simple(wsi, c->peer, sizeof c->peer);
+    relay->metrics.clients++;
+    relay->metrics.clients_total++;
+    return c;
+}
+
+void connection_drop_queue(struct connection *c)
+{
+    while (c->head) {
+        struct outgoing *o = c->head;
+        c->head = o->next;
+        free(o);
+    }
+    c->tail = NULL;
+    c->relay->metrics.memory_bytes -= c->queued;
+    c->queued = 0;
+}
+
+void connection_free(struct connection *c)
+{
+    connection_drop_queue(c);
+    timer_free(c->rate_timer);
+    c->relay->metrics.clients--;
+    free(c);
+}
+
+/* ---- rates ---- */
+
+static int64_t burst(uint64_t rate, int64_t least)
+{
+    return (int64_t)(rate / 4) > least ? (int64_t)(rate / 4) : least;
+}
+
+static void refill(int64_t *left, uint64_t rate, uint64_t ms, int64_t most)
+{
+    int64_t more = (int64_t)((double)rate * (double)ms / 1000);
+    *left = *left + more > most ? most : *left + more;
+}
+
+static void update_allowance(struct connection *c)
+{
+    uint64_t now = uv_now(&c->relay->loop), ms = now - c->rate_at;
+    if (!ms)
+        return;
+    c->rate_at = now;
+    refill(&c->bytes_left, c->policy->max_bytes_per_s, ms,
+           burst(c->policy->max_bytes_per_s, RELAY_BATCH_MAX));
+    refill(&c->frames_left, c->policy->max_frames_per_s, ms,
+           burst(c->policy->max_frames_per_s, 1000));
+}
+
+static bool overdrawn(const struct connection *c)
+{
+    return (c->policy->max_bytes_per_s && c->bytes_left < 0) ||
+           (c->policy->max_frames_per_s && c->frames_left < 0);
+}
+
+static void hold_if_overdrawn(struct connection *c)
+{
+    update_allowance(c);
+    if (c->held || !overdrawn(c))
+        return;
+    if (!c->rate_timer)
+        c->rate_timer = timer_new(&c->relay->loop, release, c);
+    if (!c->rate_timer)
+        return;
+    c->held = true;
+    lws_rx_flow_control(c->wsi, 0);
+    timer_start(c->rate_timer, 20, 20);
+}
+
+static void release(void *owner)
+{
+    struct connection *c = owner;
+    update_allowance(c);
+    if (overdrawn(c))
+        return;
+    timer_stop(c->rate_timer);
+    c->held = false;
+    lws_rx_flow_control(c->wsi, 1);
+    lws_callback_on_writable(c->wsi);
+}
+
+void connection_limit(struct connection *c, const struct policy *p)
+{
+    c->policy = p->max_bytes_per_s || p->max_frames_per_s ? p : NULL;
+    if (!c->policy)
+        return;
+    c->rate_at = uv_now(&c->relay->loop);
+    c->bytes_left = burst(p->max_bytes_per_s, RELAY_BATCH_MAX);
+    c->frames_left = burst(p->max_frames_per_s, 1000);
+}
+
+void connection_count_frames(struct connection *c, unsigned n)
+{
+    c->frames_left -= n;
+}
+
+/* ---- in ---- */
+
+void connection_received(struct connection *c, const uint8_t *data, size_t len, bool binary,
+                         bool last)
+{
+    c->relay->metrics.received_bytes_total += len;
+    if (c->closing || !c->owner)
+        return;
+    c->endpoint->receive(c->owner, data, len, binary, last);
+    if (c->policy) {
+        c->bytes_left -= (int64_t)len;
+        hold_if_overdrawn(c);
+    }
+}
+
+/* ---- out ---- */
+
+static struct outgoing *add_block(struct connection *c, size_t len)
+{
+    size_t room = len > BLOCK_MIN ? len : BLOCK_MIN;
+    struct outgoing *o = malloc(sizeof *o + LWS_PRE + room);
+    if (!o)
+        return NULL;
+    o->next = NULL;
+    o->len = 0;
+    o->last = SIZE_MAX;
+    o->room = room;
+    if (c->tail)
+        c->tail->next = o;
+    else
+        c->head = o;
+    c->tail = o;
+    return o;
+}
+
+/* The last block with @len bytes free; it may move. */
+static struct outgoing *widen(struct connection *c, size_t len)
+{
+    struct outgoing *o = c->tail, **link = &c->head;
+    size_t room = o->room;
+    while (room < o->len + len)
+        room *= 2;
+    while (*link != o)
+        link = &(*link)->next;
+    o = realloc(o, sizeof *o + LWS_PRE + room);
+    if (!o)
+        return NULL;
+    o->room = room;
+    *link = c->tail = o;
+    return o;
+}
+
+uint8_t *connection_reserve(struct connection *c, size_t len, bool join)
+{
+    struct outgoing *o = c->tail;
+    if (c->closing)
+        return NULL;
+    if (c->queued + len > CONNECTION_MOST) {
+        log_event(LOG_WARN, "limit", "peer=%s text=\"doesn't read\"", c->peer);
+        connection_drop_queue(c);
+        connection_close(c, 4000 + RELAY_LIMIT);
+        return NULL;
+    }
+    if (o && join && o->len + len <= BLOCK_MAX) {
+        if (o->room - o->len < len)
+            o = widen(c, len);
+    } else {
+        o = add_block(c, len);
+    }
+    if (o)
+        return o->data + LWS_PRE + o->len;
+    connection_close(c, 4000 + RELAY_INTERNAL);
+    return NULL;
+}
+
+void connection_commit(struct connection *c, size_t len)
+{
+    if (!c->queued)
+        lws_callback_on_writable(c->wsi);
+    c->tail->len += len;
+    c->queued += len;
+    c->relay->metrics.memory_bytes += len;
+    c->was_full |= connection_is_full(c);
+}
+
+void connection_close(struct connection *c, uint16_t code)
+{
+    if (c->closing)
+        return;
+    c->closing = true;
+    c->close_code = code;
+    lws_set_timeout(c->wsi, PENDING_TIMEOUT_CLOSE_SEND, CLOSE_S);
+    lws_callback_on_writable(c->wsi);
+}
+
+/* Sends the first block; false: the connection is broken. */
+static bool write_block(struct connection *c)
+{
+    struct outgoing *o = c->head;
+    int n = 0;
+    c->head = o->next;
+    if (!c->head)
+        c->tail = NULL;
+    c->queued -= o->len;
+    c->relay->metrics.memory_bytes -= o->len;
+    if (o->len) {
+        n = lws_write(c->wsi, o->data + LWS_PRE, o->len, LWS_WRITE_BINARY);
+        c->relay->metrics.sent_bytes_total += o->len;
+        c->bytes_left -= (int64_t)o->len;
+    }
+    free(o);
+    return n >= 0;
+}
+
+int connection_write(struct connection *c)
+{
+    if (c->held && !c->closing)
+        return 0;
+    for (int i = 0; c->head && i < WRITES_AT_ONCE && !lws_partial_buffered(c->wsi); i++) {
+        if (!write_block(c))
+            return -1;
+    }
+    if (c->policy)
+        hold_if_overdrawn(c);
+    if (c->head) {
+        lws_callback_on_writable(c->wsi);
+    } else if (c->closing) {
+        lws_close_reason(c->wsi, (enum lws_close_status)c->close_code, NULL, 0);
+        return -1;
+    }
+    if (c->was_full && c->queued < CONNECTION_LOW && !c->closing) {
+        c->was_full = false;
+        c->endpoint->writable(c->owner);
+    }
+    return 0;
+}

@@ -1,0 +1,250 @@
+/*
+ * The resolver: c-ares with its sockets on the loop and one timer for its timeouts. It asks the
+ * configured servers, or those of /etc/resolv.conf, and falls back to TCP by itself.
+ *
+ * A client's message goes out with an id of ours, since two clients may use the same; the answer
+ * gets the client's back. c-ares can't cancel one query: a cancelled one is marked and forgotten
+ * when its callback comes, which the timeouts bound.
+ */
+#include "relay/resolver.h"
+
+#include <ares.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "relay/address.h"
+#include "relay/log.h"
+#include "relay/loop.h"
+
+enum { TRIES = 3, SOCKETS = 64, ADDRESSES = 16 };
+
+struct resolver {
+    struct relay *relay;
+    ares_channel channel;
+    struct timer *timer;
+    struct socket {
+        struct resolver *resolver;
+        int fd;
+        struct watch *watch;
+    } sockets[SOCKETS];
+    bool ending;
+};
+
+struct query {
+    struct resolver *resolver;
+    query_fn *done;
+    lookup_fn *found;
+    void *owner;
+    uint8_t id[2];       /* the client's */
+    bool starting, over; /* c-ares may call back before it returns */
+    bool cancelled;
+};
+
+static void schedule(struct resolver *r)
+{
+    struct timeval buf, *tv = ares_timeout(r->channel, NULL, &buf);
+    if (tv)
+        timer_start(r->timer, (uint64_t)tv->tv_sec * 1000 + (uint64_t)tv->tv_usec / 1000 + 1, 0);
+    else
+        timer_stop(r->timer);
+}
+
+static void timeout(void *owner)
+{
+    struct resolver *r = owner;
+    ares_process_fd(r->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    schedule(r);
+}
+
+static void ready(void *owner, int events)
+{
+    struct socket *s = owner;
+    struct resolver *r = s->resolver;
+    int fd = s->fd;
+    ares_process_fd(r->channel, events & UV_READABLE ? fd : ARES_SOCKET_BAD,
+                    events & UV_WRITABLE ? fd : ARES_SOCKET_BAD);
+    schedule(r);
+}
+
+/* c-ares opened a socket, wants to know other things of it, or is about to close it. */
+static void socket_state(void *data, ares_socket_t fd, int readable, int writable)
+{
+    struct resolver *r = data;
+    struct socket *s = NULL;
+    for (int i = 0; i < SOCKETS && !s; i++) {
+        if (r->sockets[i].watch && r->sockets[i].fd == fd)
+            s = &r->sockets[i];
+    }
+    if (!s && (readable || writable)) {
+        for (int i = 0; i < SOCKETS && !s; i++) {
+            if (!r->sockets[i].watch)
+                s = &r->sockets[i];
+        }
+        if (!s)
+            return; /* its queries time out */
+        *s = (struct socket){ .resolver = r, .fd = fd };
+        s->watch = watch_new(&r->relay->loop, fd, ready, s);
+    }
+    if (!s || !s->watch)
+        return;
+    if (readable || writable) {
+        watch_set(s->watch, (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0));
+    } else {
+        watch_free(s->watch);
+        s->watch = NULL;
+    }
+}
+
+static bool set_servers(struct resolver *r, struct error *err)
+{
+    const struct strings *list = &r->relay->config->nameserver;
+    char text[1024] = "";
+    size_t n = 0;
+    if (!list->n)
+        return true;
+    for (size_t i = 0; i < list->n && n < sizeof text; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", i ? "," : "", list->of[i]);
+    return ares_set_servers_csv(r->channel, text) == ARES_SUCCESS ||
+           error_set(err, "nameserver: '%s': can't be used", text);
+}
+
+struct resolver *resolver_new(struct relay *relay, struct error *err)
+{
+    struct resolver *r = calloc(1, sizeof *r);
+    struct ares_options options = {
+        .flags = ARES_FLAG_NOCHECKRESP,
+        .timeout =
+            (int)(relay->config->dns_timeout_s * 1000 / 7 + 1), /* 1 + 2 + 4 parts: 3 tries */
+        .tries = TRIES,
+        .sock_state_cb = socket_state,
+        .sock_state_cb_data = r,
+    };
+    r->relay = relay;
+    r->timer = timer_new(&relay->loop, timeout, r);
+    if (ares_library_init(ARES_LIB_INIT_ALL) ||
+        ares_init_options(&r->channel, &options,
+                          ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
+                              ARES_OPT_SOCK_STATE_CB)) {
+        error_set(err, "c-ares doesn't start");
+    } else if (set_servers(r, err)) {
+        return r;
+    }
+    timer_free(r->timer);
+    free(r);
+    return NULL;
+}
+
+void resolver_free(struct resolver *r)
+{
+    if (!r)
+        return;
+    r->ending = true;
+    ares_destroy(r->channel);
+    timer_free(r->timer);
+    free(r);
+}
+
+/* ---- queries ---- */
+
+static struct query *query_new(struct resolver *r, void *owner)
+{
+    struct query *q = calloc(1, sizeof *q);
+    q->resolver = r;
+    q->owner = owner;
+    q->starting = true;
+    r->relay->metrics.queries_total++;
+    return q;
+}
+
+static struct query *begun(struct query *q)
+{
+    schedule(q->resolver);
+    q->starting = false;
+    if (!q->over)
+        return q;
+    free(q);
+    return NULL;
+}
+
+static void finish(struct query *q)
+{
+    q->over = true;
+    if (!q->starting)
+        free(q);
+}
+
+static bool is_wanted(const struct query *q)
+{
+    return !q->cancelled && !q->resolver->ending;
+}
+
+static void answered(void *data, int status, int timeouts, unsigned char *answer, int len)
+{
+    struct query *q = data;
+    if (is_wanted(q)) {
+        if (answer && len >= RELAY_DNS_MIN && len <= RELAY_DNS_MAX) {
+            memcpy(answer, q->id, 2);
+            q->done(q->owner, 0, answer, (size_t)len);
+        } else {
+            q->done(q->owner, status == ARES_ETIMEOUT ? ETIMEDOUT : EIO, NULL, 0);
+        }
+    }
+    finish(q);
+}
+
+struct query *query_send(struct resolver *r, const uint8_t *question, size_t len, query_fn *done,
+                         void *owner)
+{
+    struct query *q = query_new(r, owner);
+    uint8_t *copy = malloc(len);
+    memcpy(copy, question, len);
+    memcpy(q->id, question, 2);
+    if (getrandom(copy, 2, 0) != 2)
+        log_event(LOG_WARN, "resolver", "text=\"no random id\"");
+    q->done = done;
+    ares_send(r->channel, copy, (int)len, answered, q);
+    free(copy);
+    return begun(q);
+}
+
+static void found(void *data, int status, int timeouts, struct ares_addrinfo *info)
+{
+    struct query *q = data;
+    struct relay_address list[ADDRESSES];
+    size_t n = 0;
+    for (struct ares_addrinfo_node *i = info ? info->nodes : NULL; i && n < ADDRESSES;
+         i = i->ai_next) {
+        struct sockaddr_storage sa = { 0 };
+        memcpy(&sa, i->ai_addr, i->ai_addrlen);
+        address_from_system(&list[n], &sa);
+        n += list[n].family != 0;
+    }
+    if (info)
+        ares_freeaddrinfo(info);
+    if (is_wanted(q))
+        q->found(q->owner, list, n);
+    finish(q);
+}
+
+struct query *lookup_host(struct resolver *r, const char *name, uint16_t port, lookup_fn *done,
+                          void *owner)
+{
+    struct query *q = query_new(r, owner);
+    struct ares_addrinfo_hints hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
+    char service[8];
+    hints.ai_flags = ARES_AI_NUMERICSERV;
+    snprintf(service, sizeof service, "%u", port);
+    q->found = done;
+    ares_getaddrinfo(r->channel, name, service, &hints, found, q);
+    return begun(q);
+}
+
+void query_cancel(struct query *q)
+{
+    if (q)
+        q->cancelled = true;
+}

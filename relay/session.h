@@ -1,0 +1,66 @@
+/*
+ * The server's end of our own protocol (docs/relay-protocol.md): sessions, and what channels need
+ * of them.
+ */
+#ifndef SLIPWAY_RELAY_SESSION_H
+#define SLIPWAY_RELAY_SESSION_H
+
+#include "relay/buffer.h"
+#include "relay/connection.h"
+#include "relay/protocol.h"
+#include "relay/relay.h"
+#include "relay/table.h"
+
+struct channel;
+
+enum session_state {
+    SESSION_HELLO,   /* connected, HELLO hasn't come */
+    SESSION_UP,      /* WELCOME went out */
+    SESSION_WAITING, /* the connection broke: the client may come back */
+};
+
+struct session {
+    struct relay *relay;
+    struct session *next, *previous; /* in relay->sessions */
+    struct connection *connection;   /* NULL: waiting */
+    enum session_state state;
+    bool good_origin;
+    uint8_t id[RELAY_SESSION], key[RELAY_SESSION];
+    struct policy *policy;
+    struct buffer in; /* an incomplete message */
+    size_t batch;     /* bytes of the batch so far */
+    struct table channels;
+    struct channel *paused;                  /* those that wait for room in the queue */
+    uint32_t next_number;                    /* of the next channel that is the server's to give */
+    uint32_t open;                           /* channels that count for max-channels */
+    uint64_t memory;                         /* reserved by channels */
+    uint64_t received_ms, sent_ms, state_ms; /* loop times */
+    uint64_t expires;                        /* of the token, Unix time; 0: never */
+};
+
+extern const struct endpoint session_endpoint;
+
+/* Once a second: signs of life, time limits. */
+void sessions_tick(struct relay *relay);
+/* All clients get SHUTDOWN. */
+void sessions_shutdown(struct relay *relay);
+/* Frees all that is left, after the connections. */
+void sessions_free(struct relay *relay);
+
+/* Ends the connection with FAIL. */
+void session_fail(struct session *s, enum relay_error code, const char *text);
+void session_send(struct session *s, const struct relay_message *m);
+/* Room for a body of @len bytes in a message that session_end_message() completes with its real
+ * length; NULL: the connection is ending. */
+uint8_t *session_begin_message(struct session *s, size_t len);
+void session_end_message(struct session *s, enum relay_type type, uint32_t channel, size_t len);
+/* Appends to the last message if that is a batch of the same type and channel which nothing
+ * follows, else begins one; false: the connection is ending. */
+bool session_send_frame(struct session *s, uint32_t channel, const uint8_t *frame, size_t len);
+bool session_send_dgram(struct session *s, uint32_t channel, const struct relay_address *from,
+                        const uint8_t *data, size_t len);
+/* Takes up to @want bytes of the client's memory, at least @least; 0: there aren't so many. */
+uint32_t session_reserve(struct session *s, uint32_t least, uint32_t want);
+void session_unreserve(struct session *s, uint32_t bytes);
+
+#endif
