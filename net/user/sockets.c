@@ -138,7 +138,12 @@ void user_want_end(struct user_transport *t)
 unsigned user_poll(int s)
 {
     struct user_channel *c = find(s);
-    return c ? c->transport->ops->poll(c) : 0;
+    unsigned events = c ? c->transport->ops->poll(c) : 0;
+    /* libslirp reads what has an error, for which it needs room: who doesn't want to read writes,
+     * and learns of it from that. */
+    if (c && !(c->wanted & USER_IN) && events & (USER_ERR | USER_HUP))
+        events = USER_OUT;
+    return events;
 }
 
 /* ---- the calls ---- */

@@ -18,8 +18,11 @@
 
 #include "monitor/text.h"
 #include "net/netdev.h"
+#include "net/relay/ether.h"
+#include "net/relay/link.h"
 #include "net/user/libslirp/glue.h"
 #include "net/user/sockets.h"
+#include "net/user/sockets_relay.h"
 #include "net/user/user.h"
 #include "net/user/user_impl.h"
 
@@ -95,7 +98,11 @@ static void describe(struct net_client *nc, char *buf, size_t len)
     struct user_net *u = user_net(nc);
     char network[INET_ADDRSTRLEN];
     inet_ntop(AF_INET, &u->network, network, sizeof network);
-    snprintf(buf, len, "net=%s,restrict=%s", network, u->restricted ? "on" : "off");
+    int n = snprintf(buf, len, "net=%s,restrict=%s", network, u->restricted ? "on" : "off");
+    if (u->relay && (size_t)n + 1 < len) {
+        buf[n++] = ',';
+        relay_link_describe(u->relay, buf + n, len - (size_t)n);
+    }
 }
 
 static void cleanup(struct net_client *nc)
@@ -116,12 +123,40 @@ static const struct net_client_ops ops = {
 
 /* ---- making one ---- */
 
+static void release_relay(void *opaque)
+{
+    struct user_net *u = opaque;
+    relay_link_put(u->relay);
+    u->relay = NULL;
+}
+
+/* Sockets of the host or, with relay=, of a relay. */
+static bool make_transport(struct user_net *u, const struct keyval *args,
+                           struct user_transport **transport, struct error *err)
+{
+    const char *url = keyval_get(args, "relay"), *token = keyval_get(args, "token");
+    if (token && !url)
+        return error_set(err, "token= needs relay=");
+    if (!url) {
+        *transport = user_host_transport_new(u->nc.name);
+        return true;
+    }
+    u->relay = relay_link_get(u->nc.machine, url, token, err);
+    if (!u->relay)
+        return false;
+    *transport =
+        user_relay_transport_new(u->nc.name, relay_link_client(u->relay), release_relay, u);
+    return true;
+}
+
 static bool set_up(struct user_net *u, const struct user_config *c, const struct keyval *args,
                    struct error *err)
 {
     const char *smb = keyval_get(args, "smb");
-    u->stack = user_stack_new(u->nc.machine, &c->slirp, user_host_transport_new(u->nc.name),
-                              &stack_ops, u);
+    struct user_transport *transport = NULL;
+    if (!make_transport(u, args, &transport, err))
+        return false;
+    u->stack = user_stack_new(u->nc.machine, &c->slirp, transport, &stack_ops, u);
     if (!u->stack)
         return error_set(err, "the user mode network can't be set up");
     struct user_transport *before;
@@ -207,6 +242,7 @@ static const struct netdev_option options[] = {
       "an address in the guest's network that leads to a chardev or program", 0 },
     { "smb", NETDEV_STRING, "DIR", "a directory for an SMB server (smbd) to share", 0 },
     { "smbserver", NETDEV_STRING, "ADDR", "the SMB server's address; default .4", 0 },
+    RELAY_OPTIONS,
     { NULL, 0, NULL, NULL, 0 },
 };
 /* clang-format on */

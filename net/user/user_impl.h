@@ -13,6 +13,7 @@
 struct text;
 struct chardev;
 struct user_net;
+struct relay_link;
 
 /* A guestfwd to a chardev: what the guest sends to server:port goes there, and back. */
 struct user_guestfwd {
@@ -29,7 +30,8 @@ struct user_net {
     struct user_stack *stack;
     struct in_addr network;
     bool restricted;
-    bool refused; /* a frame from the guest waits in the queue in front of us */
+    bool refused;             /* a frame from the guest waits in the queue in front of us */
+    struct relay_link *relay; /* NULL: the sockets are the host's */
     struct user_guestfwd *guestfwds;
     char *smb_dir; /* configuration of the smbd that serves smb=; NULL: none */
 };

@@ -58,7 +58,7 @@ static inline bool guest_can_cut(void *opaque, bool ipv6)
     return ((struct guest *)opaque)->cuts;
 }
 
-static inline struct guest *guest_new(SlirpConfig *extra)
+static inline struct guest *guest_new_on(struct user_transport *t, SlirpConfig *extra)
 {
     static const struct user_stack_ops ops = { guest_send, guest_can_send, guest_can_cut, NULL };
     struct guest *g = calloc(1, sizeof *g);
@@ -86,11 +86,16 @@ static inline struct guest *guest_new(SlirpConfig *extra)
     inet_pton(AF_INET6, "fec0::2", &c.vhost6);
     inet_pton(AF_INET6, "fec0::3", &c.vnameserver6);
     c.vprefix_len = 64;
-    g->transport = user_loopback_transport_new("test");
+    g->transport = t;
     g->stack = user_stack_new(&g->m, &c, g->transport, &ops, g);
     if (!g->stack)
         abort();
     return g;
+}
+
+static inline struct guest *guest_new(SlirpConfig *extra)
+{
+    return guest_new_on(user_loopback_transport_new("test"), extra);
 }
 
 static inline void guest_free(struct guest *g)
