@@ -247,6 +247,22 @@ static bool write_block(struct connection *c)
     return n >= 0;
 }
 
+/* The close frame (RFC 6455 5.5.1). libwebsockets' own way, lws_close_reason() and -1, loses it:
+ * Debian's build tests on libuv that a connection can be closed twice, and the second time it
+ * doesn't wait. LWS_WRITE_HTTP is how it sends bytes as they are. */
+static int write_close(struct connection *c)
+{
+    unsigned char buf[LWS_PRE + 4] = { 0 }, *frame = buf + LWS_PRE;
+    if (c->close_sent || lws_partial_buffered(c->wsi))
+        return 0;
+    c->close_sent = true;
+    frame[0] = 0x88;
+    frame[1] = 2;
+    frame[2] = (unsigned char)(c->close_code >> 8);
+    frame[3] = (unsigned char)c->close_code;
+    return lws_write(c->wsi, frame, 4, LWS_WRITE_HTTP) < 0 ? -1 : 0;
+}
+
 int connection_write(struct connection *c)
 {
     if (c->held && !c->closing)
@@ -260,8 +276,7 @@ int connection_write(struct connection *c)
     if (c->head) {
         lws_callback_on_writable(c->wsi);
     } else if (c->closing) {
-        lws_close_reason(c->wsi, (enum lws_close_status)c->close_code, NULL, 0);
-        return -1;
+        return write_close(c);
     }
     if (c->was_full && c->queued < CONNECTION_LOW && !c->closing) {
         c->was_full = false;

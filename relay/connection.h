@@ -52,6 +52,7 @@ struct connection {
     size_t queued; /* bytes */
     bool was_full;
     bool closing; /* after the queue; nothing is received any more */
+    bool close_sent;
     uint16_t close_code;
     const struct policy *policy; /* whose rates count; NULL: none yet */
     uint64_t rate_at;            /* ms; when the allowances below were right */

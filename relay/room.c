@@ -42,6 +42,16 @@ static uint64_t now_s(const struct room *r)
     return uv_now(&r->relay->loop) / 1000;
 }
 
+bool room_name_valid(struct relay_bytes name)
+{
+    static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    for (size_t i = 0; i < name.len; i++) {
+        if (!memchr(good, name.data[i], sizeof good - 1))
+            return false;
+    }
+    return name.len && name.len <= RELAY_ROOM_MAX && name.data[0] != '.';
+}
+
 bool room_is(const struct room *r, struct relay_bytes name)
 {
     return r->name_len == name.len && !memcmp(r->name, name.data, name.len);

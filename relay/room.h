@@ -18,6 +18,8 @@ struct port {
     unsigned macs; /* learned from it */
 };
 
+/* 1 to RELAY_ROOM_MAX letters, digits, '.', '_', '-', no '.' in front? */
+bool room_name_valid(struct relay_bytes name);
 /* Joins, and makes the room if need be. 0, EMFILE: full. */
 int room_join(struct relay *relay, struct port *p, struct relay_bytes name);
 /* Leaves; what was learned from it is forgotten; an empty room goes. */

@@ -21,6 +21,7 @@
 
 #include "relay/address.h"
 #include "relay/connection.h"
+#include "relay/guest.h"
 #include "relay/http.h"
 #include "relay/log.h"
 #include "relay/origin.h"
@@ -58,7 +59,8 @@ struct peer {
     struct connection *connection; /* a WebSocket's */
 };
 
-static const struct endpoint *const endpoints[] = { &session_endpoint };
+static const struct endpoint *const endpoints[] = { &session_endpoint, &wisp_endpoint,
+                                                    &ether_endpoint, &qemu_endpoint };
 
 /* ---- upgrades ---- */
 
@@ -177,6 +179,8 @@ static int callback(struct lws *wsi, enum lws_callback_reasons why, void *user, 
                                 lws_is_final_fragment(wsi));
         return 0;
     case LWS_CALLBACK_SERVER_WRITEABLE: return p->connection ? connection_write(p->connection) : 0;
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: /* -1: without answering */
+        return p->connection && p->connection->close_sent ? -1 : 0;
     case LWS_CALLBACK_CLOSED: closed(p); return 0;
     default: return 0;
     }
@@ -257,6 +261,18 @@ static void pause_accepting(struct server *s)
     uv_timer_start(&s->pause, resume_accepting, ACCEPT_PAUSE_MS, 0);
 }
 
+/* A client whose network is gone is noticed within about a minute, whatever its protocol. */
+static void set_options(int fd)
+{
+    int on = 1, idle_s = 40, interval_s = 10, probes = 3, unanswered_ms = 60000;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unanswered_ms, sizeof unanswered_ms);
+}
+
 static void accept_some(uv_poll_t *poll, int status, int events)
 {
     struct listener *l = poll->data;
@@ -270,8 +286,7 @@ static void accept_some(uv_poll_t *poll, int status, int events)
             }
             return;
         }
-        int on = 1;
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        set_options(fd);
         lws_adopt_descriptor_vhost(s->vhost,
                                    LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP |
                                        (s->relay->config->tls_cert ? LWS_ADOPT_ALLOW_SSL : 0),
@@ -391,6 +406,7 @@ void server_free(struct server *s)
         lws_context_destroy(s->context);
         while (uv_run(&s->relay->loop, UV_RUN_NOWAIT)) {
         }
+        lws_context_destroy(s->context); /* on a loop of somebody else's it takes two */
     }
     for (size_t i = 0; i < s->n_listeners; i++) {
         if (s->listeners[i].fd >= 0)
