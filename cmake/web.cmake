@@ -15,6 +15,20 @@ foreach(file ${web_files})
   list(APPEND web_copies ${web_dir}/${name})
 endforeach()
 
+# xterm.js as it comes from npm.
+set(npm_dir ${CMAKE_SOURCE_DIR}/build/npm/node_modules)
+set(web_npm @xterm/xterm/lib/xterm.mjs @xterm/xterm/css/xterm.css @xterm/addon-fit/lib/addon-fit.mjs)
+list(TRANSFORM web_npm PREPEND ${npm_dir}/ OUTPUT_VARIABLE web_npm_files)
+add_custom_command(OUTPUT ${npm_dir}/.complete BYPRODUCTS ${web_npm_files}
+  COMMAND ${CMAKE_SOURCE_DIR}/scripts/sources npm
+  DEPENDS ${CMAKE_SOURCE_DIR}/web/package-lock.json VERBATIM)
+foreach(file ${web_npm_files})
+  get_filename_component(name ${file} NAME)
+  add_custom_command(OUTPUT ${web_dir}/${name} COMMAND ${CMAKE_COMMAND} -E copy ${file} ${web_dir}/${name}
+    DEPENDS ${npm_dir}/.complete VERBATIM)
+  list(APPEND web_copies ${web_dir}/${name})
+endforeach()
+
 # Firmware: Debian's seabios and ipxe-qemu (scripts/deps). worker.js has the names, too.
 foreach(file seabios/bios-256k.bin seabios/vgabios-stdvga.bin)
   list(APPEND web_firmware /usr/share/${file})

@@ -15,7 +15,7 @@ import { splitCommandLine } from './commandline.js';
 import { Terminal } from './terminal.js';
 
 const QMP_PORT = 'slipway-qmp';
-const KEY_MS = 8; // between two keys of type()
+const KEY_MS = 25; // between the strokes of type(): firmware keeps 15 keys, the keyboard 16 bytes
 const STOP_MS = 2000; // for a PC that is asked to end
 
 export class PC extends EventTarget {

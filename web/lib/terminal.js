@@ -1,15 +1,16 @@
 /**
  * A terminal of a PC: a serial line, a monitor, whatever the options put on "vc" or "stdio". Bytes in both directions.
  *
- * What comes before anybody listens is kept (the last KEEP bytes) and given to the first listener. The worker is told how much
- * has been shown; a listener that returns a promise hasn't until that is kept.
+ * The last KEEP bytes are kept: the first listener gets them, and later ones that ask for it. The worker is told how much has
+ * been shown; a listener that returns a promise hasn't until that is kept.
  */
-const KEEP = 1 << 20;
+const KEEP = 1 << 18;
 
 export class Terminal {
   #listeners = new Set();
-  #early = [];
-  #earlyLength = 0;
+  #history = [];
+  #historyLength = 0;
+  #heard = false; // by anybody
   #post;
   #encoder = new TextEncoder();
 
@@ -24,13 +25,11 @@ export class Terminal {
     this.#post({ type: 'input', name: this.name, data: typeof data === 'string' ? this.#encoder.encode(data) : data });
   }
 
-  /** Calls @listener(bytes) for what comes. Returns a function that ends it. */
-  listen(listener) {
+  /** Calls @listener(bytes) for what comes, with @history for what has come, too. Returns a function that ends it. */
+  listen(listener, { history = !this.#heard } = {}) {
     this.#listeners.add(listener);
-    const early = this.#early;
-    this.#early = [];
-    this.#earlyLength = 0;
-    for (const bytes of early) listener(bytes);
+    this.#heard = true;
+    if (history) for (const bytes of this.#history) listener(bytes);
     return () => this.#listeners.delete(listener);
   }
 
@@ -59,11 +58,9 @@ export class Terminal {
 
   /** From the worker. */
   async deliver(bytes) {
-    if (!this.#listeners.size) {
-      this.#early.push(bytes);
-      this.#earlyLength += bytes.length;
-      while (this.#earlyLength > KEEP) this.#earlyLength -= this.#early.shift().length;
-    }
+    this.#history.push(bytes);
+    this.#historyLength += bytes.length;
+    while (this.#historyLength > KEEP && this.#history.length > 1) this.#historyLength -= this.#history.shift().length;
     await Promise.all([...this.#listeners].map((listener) => listener(bytes)));
     this.#post({ type: 'seen', name: this.name, length: bytes.length });
   }

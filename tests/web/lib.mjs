@@ -1,0 +1,130 @@
+/**
+ * What the tests in a browser share: two sites on different origins (the page with its guests; a page of somebody else's), one
+ * Chromium, and for each test a context of its own that notes every error of its pages.
+ */
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { serve } from './server.mjs';
+
+export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+export const pictures = path.join(root, 'build/web-tests');
+const require = createRequire(path.join(root, 'build/npm/package.json'));
+const { chromium } = require('playwright-core');
+const axe = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+const CHROMIUM_OPTIONS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+  '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+
+export class Session {
+  static async open() {
+    fs.mkdirSync(pictures, { recursive: true });
+    execFileSync('nasm', ['-f', 'bin', '-o', path.join(pictures, 'echo.bin'), path.join(root, 'tests/e2e/echo.asm')]);
+    const session = new Session();
+    session.site = await serve({ '/sub/path/': path.join(root, 'build/web'), '/sub/path/guests/': path.join(root, 'build/guests'), '/sub/path/made/': pictures });
+    session.other = await serve({ '/': path.join(root, 'tests/web/pages') });
+    session.browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: CHROMIUM_OPTIONS });
+    return session;
+  }
+
+  test(name) {
+    return new Test(this, name);
+  }
+
+  async close() {
+    await this.browser.close();
+    this.site.close();
+    this.other.close();
+  }
+}
+
+class Test {
+  #contexts = [];
+  #errors = [];
+  /** Errors that the test provokes: RegExps. */
+  expectedErrors = [];
+
+  constructor(session, name) {
+    Object.assign(this, { session, name, url: `${session.site.url}sub/path/`, otherUrl: session.other.url });
+  }
+
+  /** A tab at @url (relative to the site). */
+  async open(url = '', options = {}) {
+    const context = await this.session.browser.newContext({ viewport: { width: 1100, height: 800 }, acceptDownloads: true, ...options });
+    context.setDefaultTimeout(60000);
+    this.#contexts.push(context);
+    const page = await context.newPage();
+    page.on('console', (m) => {
+      if (['error', 'warning'].includes(m.type())) this.#errors.push(`console: ${m.text()} ${m.location().url}`);
+    });
+    page.on('pageerror', (e) => this.#errors.push(`uncaught: ${e.stack ?? e}`));
+    await page.goto(new URL(url, this.url).href);
+    return page;
+  }
+
+  /** The page, with a PC that was started by its URL. */
+  async start(command, options) {
+    const page = await this.open(`index.html?cmd=${encodeURIComponent(command)}`, options);
+    return page;
+  }
+
+  async picture(page, what) {
+    await page.screenshot({ path: path.join(pictures, `${this.name}-${what}.png`) });
+  }
+
+  async pictures(what) {
+    for (const context of this.#contexts) for (const page of context.pages()) await this.picture(page, what).catch(() => {});
+  }
+
+  equal(got, wanted, what) {
+    if (got !== wanted) throw new Error(`${what}: ${JSON.stringify(got)} instead of ${JSON.stringify(wanted)}`);
+  }
+
+  match(got, wanted, what) {
+    if (!wanted.test(got)) throw new Error(`${what}: ${JSON.stringify(got)} doesn't match ${wanted}`);
+  }
+
+  /** Waits until @read() gives something that matches. */
+  async eventually(read, wanted, what, seconds = 60) {
+    let got;
+    for (const end = performance.now() + seconds * 1000; performance.now() < end;) {
+      got = await read();
+      if (wanted.test(got ?? '')) return got;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    throw new Error(`${what}: ${JSON.stringify(got)} doesn't match ${wanted} after ${seconds} s`);
+  }
+
+  /** The page's one message: waits for it. */
+  async message(page, wanted) {
+    return this.eventually(() => page.locator('#message').textContent(), wanted, 'the message', 30);
+  }
+
+  /** All controls have names, colours contrast, and so on; and nothing is wider than the window. */
+  async accessible(page, what) {
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate(() => axe.run(document, { resultTypes: ['violations'] }));
+    if (violations.length) throw new Error(`${what}: ${violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target).join(', ')}`).join('; ')}`);
+    const [content, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+    if (content > window) throw new Error(`${what}: ${content} pixels wide in a window of ${window}`);
+  }
+
+  checkErrors() {
+    const unexpected = this.#errors.filter((text) => !this.expectedErrors.some((e) => e.test(text)));
+    if (unexpected.length) throw new Error(`the page complained: ${unexpected.join('\n')}`);
+  }
+
+  async close() {
+    for (const context of this.#contexts) await context.close();
+  }
+}
+
+/** What a terminal of the page shows, its lines joined. */
+export function terminalText(page, name) {
+  return page.evaluate((which) => {
+    const tab = [...document.querySelectorAll('[role=tab]')].find((t) => t.textContent === which);
+    const panel = tab && document.getElementById(tab.getAttribute('aria-controls'));
+    return [...(panel?.querySelectorAll('.xterm-rows > div') ?? [])].map((row) => row.textContent).join('\n');
+  }, name);
+}

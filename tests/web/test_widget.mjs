@@ -1,0 +1,114 @@
+/** The library, the element, the iframe. */
+const ECHO = '-bios made/echo.bin -m 16 -nic none';
+
+export async function test_library_starts_drives_and_stops_a_pc(t) {
+  const page = await t.open('embed.html');
+  const result = await page.evaluate(async (echo) => {
+    const { Slipway } = await import('./slipway.js');
+    const states = [];
+    const pc = await Slipway.start({ args: echo, on: { state: (s) => states.push(s) } });
+    await pc.serial().expect('READY');
+    pc.serial().send('one two');
+    const text = await pc.serial().expect(/two/);
+    await pc.pause();
+    await pc.run();
+    const png = new Uint8Array(await (await pc.screenshot()).arrayBuffer());
+    const status = await pc.qmp('query-status');
+    const unknown = await pc.qmp('no-such-command').catch((e) => e.message);
+    const info = await pc.monitor('info status');
+    const counts = [await pc.instructions()];
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    counts.push(await pc.instructions());
+    await pc.stop();
+    const late = await pc.monitor('info status').catch((e) => e.message);
+    const bad = await Slipway.start({ args: ['-bios', 'made/no.bin'] }).catch((e) => e.message);
+    return { text, states, png: String.fromCharCode(...png.slice(1, 4)), status: status.status, unknown, info, ran: counts[1] > counts[0], late, bad };
+  }, ECHO);
+  t.match(result.text, /one two$/, 'the echo');
+  t.equal(result.states.join(), 'running,paused,running,ended', 'the states');
+  t.equal(result.png, 'PNG', 'the screenshot');
+  t.equal(result.status, 'running', 'query-status');
+  t.match(result.unknown, /no-such-command has not been found/, 'an unknown command');
+  t.match(result.info, /VM status: running/, 'the monitor');
+  t.equal(result.ran, true, 'instructions go on');
+  t.match(result.late, /not running/, 'a PC that was stopped');
+  t.match(result.bad, /made\/no\.bin: 404/, 'a missing file');
+  t.expectedErrors = [/404/];
+}
+
+export async function test_a_flood_on_the_serial_line_is_complete_and_holds_the_guest_back(t) {
+  const page = await t.open('embed.html');
+  const got = await page.evaluate(async (echo) => {
+    const { Slipway } = await import('./slipway.js');
+    const pc = await Slipway.start({ args: echo });
+    await pc.serial().expect('READY');
+    const sent = Uint8Array.from({ length: 200000 }, (_, i) => 97 + (i % 16));
+    let received = 0;
+    let wrong = -1;
+    const done = new Promise((resolve) => pc.serial().listen(async (bytes) => {
+      for (const b of bytes) if (b !== 97 + (received++ % 16) && wrong < 0) wrong = received;
+      await new Promise((r) => setTimeout(r, 1)); // a slow reader
+      if (received === sent.length) resolve();
+    }));
+    await Promise.resolve();
+    pc.serial().send(sent);
+    await done;
+    await pc.stop();
+    return { received, wrong };
+  }, ECHO);
+  t.equal(`${got.received} ${got.wrong}`, '200000 -1', 'bytes and the first wrong one');
+}
+
+export async function test_two_pcs_on_a_page_and_input_under_full_load(t) {
+  const page = await t.open('embed.html');
+  const delays = await page.evaluate(async (echo) => {
+    const { Slipway } = await import('./slipway.js');
+    const [a, b] = await Promise.all([Slipway.start({ args: echo }), Slipway.start({ args: echo })]);
+    const times = [];
+    for (let i = 0; i < 30; i++) {
+      for (const pc of [a, b]) {
+        const start = performance.now();
+        const answer = pc.serial().expect(`${i};`);
+        pc.serial().send(`${i};`);
+        await answer;
+        times.push(performance.now() - start);
+      }
+    }
+    await Promise.all([a.stop(), b.stop()]);
+    return times.sort((x, y) => x - y);
+  }, ECHO);
+  console.log(`    echo of a line by two busy guests: median ${delays[30].toFixed(1)} ms, worst ${delays.at(-1).toFixed(1)} ms`);
+}
+
+export async function test_element_shows_a_button_a_screen_and_a_terminal(t) {
+  const page = await t.open(`embed.html?cmd=${encodeURIComponent(ECHO)}&view=serial0`);
+  await page.getByRole('button', { name: 'Start' }).click();
+  await page.locator('.xterm-rows').getByText('READY').waitFor();
+  await t.picture(page, 'terminal');
+  await t.accessible(page, 'the element');
+  await page.evaluate(() => document.querySelector('slipway-pc').setAttribute('view', 'screen'));
+  await page.locator('canvas').waitFor();
+  await page.getByRole('button', { name: 'Pause' }).click();
+  await page.getByRole('button', { name: 'Continue' }).waitFor();
+}
+
+export async function test_iframe_on_another_site_obeys_that_site_only(t) {
+  const address = `${t.otherUrl}embedder.html?site=${encodeURIComponent(t.url)}&cmd=${encodeURIComponent(ECHO)}`;
+  const page = await t.open(address);
+  await t.eventually(() => page.evaluate(() => globalThis.output), /READY/, 'the serial line');
+  await page.evaluate(() => call('send', 'serial0', 'hello across'));
+  await t.eventually(() => page.evaluate(() => globalThis.output), /hello across/, 'the echo');
+  t.equal(await page.evaluate(() => call('state')), 'running', 'the state');
+  t.match(await page.evaluate(() => call('fly').catch((e) => e.message)), /no call 'fly'/, 'an unknown call');
+  t.match(await page.evaluate(() => call('send', 'tape', 'x').catch((e) => e.message)), /no terminal 'tape'.*serial0/, 'an unknown terminal');
+  await page.evaluate(() => call('pause'));
+  await t.eventually(() => page.evaluate(() => globalThis.events.join()), /state running.*state paused/, 'the events');
+  await t.picture(page, 'iframe');
+
+  const stranger = await t.open(`${address}&origin=https://somebody.else.example`);
+  await stranger.frameLocator('iframe').getByRole('button', { name: 'Pause' }).and(stranger.frameLocator('iframe').locator(':enabled')).waitFor();
+  const answer = await stranger.evaluate(() => Promise.race([call('pause'), new Promise((r) => setTimeout(() => r('silence'), 1500))]));
+  t.equal(answer, 'silence', "the answer to a page that isn't the one");
+  t.equal(await stranger.evaluate(() => globalThis.events.length), 0, 'events that it hears of');
+  t.expectedErrors = [/postMessage.*origin/];
+}

@@ -1,0 +1,98 @@
+/** Types of slipway.js; docs/web.md explains. */
+
+export interface Progress {
+  /** The file, as the options name it. */
+  name: string;
+  loaded: number;
+  /** Bytes; 0: not known. */
+  total: number;
+}
+
+export type State = 'starting' | 'running' | 'paused' | 'ended' | 'failed';
+
+export interface QmpEvent {
+  event: string;
+  data?: Record<string, unknown>;
+  timestamp: { seconds: number; microseconds: number };
+}
+
+export interface PCEvents {
+  state: State;
+  /** One that the options put on "vc" or "stdio". */
+  terminal: Terminal;
+  progress: Progress;
+  /** A line of the emulator's own messages. */
+  log: string;
+  resize: { width: number; height: number };
+  qmp: QmpEvent;
+  /** A piece of the pcap stream of startCapture(). */
+  captured: Uint8Array;
+  /** The exit status: 0 after power-off. */
+  exit: number;
+  /** Its message is for people. No other event follows. */
+  error: Error;
+}
+
+export interface StartOptions {
+  /** The command line: text as in a shell, or words. FILE is a key of `files`, or else an URL. */
+  args?: string | string[];
+  files?: Record<string, Blob | ArrayBuffer | ArrayBufferView | string>;
+  /** What relative URLs of files are relative to; default: the page. */
+  baseURL?: string | URL;
+  /** Shows the screen; the element must not have been used otherwise. */
+  canvas?: HTMLCanvasElement | null;
+  on?: { [E in keyof PCEvents]?: (detail: PCEvents[E], pc: PC) => void };
+}
+
+export class Terminal {
+  readonly name: string;
+  send(data: string | Uint8Array): void;
+  /** The first listener also gets what has come before (at most 256 KB), others if they ask. Returns what ends it. A promise
+   * that the listener returns holds the guest back until it is kept. */
+  listen(listener: (bytes: Uint8Array) => void | Promise<void>, options?: { history?: boolean }): () => void;
+  /** Waits for a pattern; gives the text up to its end. */
+  expect(pattern: string | RegExp, options?: { timeout?: number }): Promise<string>;
+}
+
+export class PC extends EventTarget {
+  readonly state: State;
+  readonly started: Promise<PC>;
+  readonly terminals: Map<string, Terminal>;
+  readonly screenSize: { width: number; height: number };
+  constructor(options: StartOptions);
+
+  run(): Promise<void>;
+  pause(): Promise<void>;
+  reset(): Promise<void>;
+  powerDown(): Promise<void>;
+  stop(): Promise<void>;
+  changeMedium(drive: string, file?: string | Blob | null): Promise<void>;
+
+  serial(n?: number): Terminal | undefined;
+  qmp(command: string, args?: object): Promise<any>;
+  monitor(line: string): Promise<string>;
+
+  attachCanvas(element: HTMLCanvasElement): void;
+  screenshot(): Promise<Blob>;
+  screenText(): Promise<string | null>;
+  key(code: string, down: boolean): boolean;
+  sendKeys(combination: string): Promise<string>;
+  type(text: string): Promise<void>;
+  pointer(state: { x?: number; y?: number; wheel?: number; buttons?: number; absolute?: boolean }): void;
+  releaseKeys(): void;
+
+  instructions(): Promise<number>;
+  startCapture(netdev: string, options?: { id?: string; maxLength?: number }): Promise<void>;
+  stopCapture(id?: string): Promise<void>;
+
+  addEventListener<E extends keyof PCEvents>(type: E, listener: (event: CustomEvent<PCEvents[E]>) => void, options?: boolean | AddEventListenerOptions): void;
+  addEventListener(type: string, listener: EventListenerOrEventListenerObject, options?: boolean | AddEventListenerOptions): void;
+}
+
+export const Slipway: {
+  create(options: StartOptions): PC;
+  start(options: StartOptions): Promise<PC>;
+};
+
+export function splitCommandLine(text: string): string[];
+export function joinCommandLine(words: string[]): string;

@@ -1,0 +1,281 @@
+/**
+ * The page: settings, one PC, its views. The parts are in their own files; here they are put together.
+ *
+ * The URL's ?cmd= is a command line, which is started at once; what is started is put there, so that the address can be passed
+ * on. ?start starts what the page starts with by itself. Everything that goes wrong is told in one place, #message.
+ */
+import { Slipway, joinCommandLine, splitCommandLine } from './slipway.js';
+import { NetworkView, humanBytes } from './network-view.js';
+import { ScreenView } from './screen-view.js';
+import { Tabs } from './tabs.js';
+import { TerminalView } from './terminal-view.js';
+
+const DEFAULT = '-m 512 -kernel guest/vmlinuz -initrd guest/initrd.gz -append "console=ttyS0 quiet" -nic user,model=virtio-net-pci';
+const UPDATE_MS = 1000;
+const get = (id) => document.getElementById(id);
+
+const files = {}; // name -> File that the user gave
+const tabs = new Tabs(get('tabs'), get('panels'));
+const screen = new ScreenView(get('frame'));
+const network = new NetworkView(get('network'), showMessage);
+let terminals = [];
+let pc = null;
+const disks = new Map(); // name -> bytes read while it runs
+
+// ---- Messages ----
+
+function showMessage(text) {
+  get('message').textContent = text;
+  get('message').hidden = !text;
+}
+
+/** Before the PC runs, what is on its way; afterwards only how much of its disks was read. */
+function showProgress({ name, loaded, total }) {
+  const list = get('progress');
+  if (pc && pc.state !== 'starting') {
+    disks.set(name, loaded);
+    get('disk').textContent = `disk ${humanBytes([...disks.values()].reduce((sum, n) => sum + n, 0))}`;
+    return;
+  }
+  list.hidden = false;
+  let line = [...list.children].find((child) => child.dataset.name === name);
+  if (!line) {
+    line = document.createElement('div');
+    line.dataset.name = name;
+    line.append(document.createElement('span'), Object.assign(document.createElement('progress'), { max: 1, ariaLabel: `Download of ${name}` }));
+    line.started = performance.now();
+    list.append(line);
+  }
+  const rate = (loaded * 1000) / Math.max(1, performance.now() - line.started);
+  line.firstChild.textContent = `${name}: ${humanBytes(loaded)}${total > loaded ? ` of ${humanBytes(total)}` : ''}, ${humanBytes(rate)}/s`;
+  if (total) line.lastChild.value = loaded / total;
+}
+
+// ---- Files of the user ----
+
+/** The option that makes sense for a file of that name and size. */
+function optionFor(file) {
+  if (/vmlinu|bzimage/i.test(file.name)) return '-kernel';
+  if (/initr|\.cpio/i.test(file.name)) return '-initrd';
+  if (/\.iso$/i.test(file.name)) return '-cdrom';
+  return file.size <= 2880 * 1024 ? '-fda' : '-hda';
+}
+
+function addFiles(list) {
+  for (const file of list) {
+    files[file.name] = file;
+    const words = splitCommandLine(get('command').value);
+    const option = optionFor(file);
+    const at = words.indexOf(option);
+    if (at < 0) words.push(option, file.name);
+    else words[at + 1] = file.name;
+    // What boots of itself needs no kernel of the page's.
+    if (option !== '-kernel' && option !== '-initrd' && !files[words[words.indexOf('-kernel') + 1]]) {
+      for (const name of ['-kernel', '-initrd', '-append']) if (words.includes(name)) words.splice(words.indexOf(name), 2);
+    }
+    get('command').value = joinCommandLine(words);
+    get('file-list').append(Object.assign(document.createElement('li'), { textContent: `${file.name} (${humanBytes(file.size)})` }));
+  }
+}
+
+function watchDrops() {
+  const zone = get('drop');
+  addEventListener('dragover', (e) => {
+    e.preventDefault();
+    zone.classList.toggle('over', !pc);
+  });
+  addEventListener('dragleave', () => zone.classList.remove('over'));
+  addEventListener('drop', async (e) => {
+    e.preventDefault();
+    zone.classList.remove('over');
+    const dropped = [...e.dataTransfer.files];
+    if (!pc) addFiles(dropped);
+    else if (dropped.length) await change(dropped[0]);
+  });
+  get('files').addEventListener('change', (e) => addFiles(e.target.files));
+}
+
+/** A file that is dropped on a running PC goes into its CD or floppy drive. */
+async function change(file) {
+  const drive = /\.iso$/i.test(file.name) ? 'ide1-cd0' : 'floppy0';
+  await attempt(() => pc.changeMedium(drive, file));
+}
+
+/** Shows what @action complains about. */
+async function attempt(action) {
+  showMessage('');
+  try {
+    return await action();
+  } catch (e) {
+    showMessage(e.message);
+  }
+}
+
+// ---- The PC ----
+
+function showState() {
+  const state = pc?.state ?? 'off';
+  const alive = ['starting', 'running', 'paused'].includes(state);
+  get('state').textContent = state;
+  get('start').hidden = alive;
+  get('setup').hidden = alive;
+  get('machine').hidden = !pc || (state === 'failed' && !terminals.length); // what a PC left behind can be looked at
+  for (const id of ['pause', 'reset', 'power', 'stop']) get(id).hidden = !alive;
+  get('pause').textContent = state === 'paused' ? 'Continue' : 'Pause';
+  document.title = alive ? `Slipway – ${state}` : 'Slipway';
+  if (!alive) for (const id of ['speed', 'rates', 'disk']) get(id).textContent = '';
+}
+
+function addTerminal(terminal) {
+  const label = terminal.name.replace(/^compat_monitor\d+$/, 'Monitor').replace(/^serial(\d)$/, (_, n) => `Serial ${Number(n) + 1}`);
+  const { tab, panel } = tabs.add(label, get('network-tab'));
+  const frame = document.createElement('div');
+  frame.className = 'terminal-frame';
+  const inner = document.createElement('div');
+  frame.append(inner);
+  panel.append(frame);
+  panel.hidden = false;
+  const view = new TerminalView(inner, terminal);
+  panel.hidden = true;
+  panel.addEventListener('shown', () => {
+    view.fit();
+    view.focus();
+  });
+  terminals.push({ tab, view });
+}
+
+function clearViews() {
+  for (const { tab, view } of terminals) {
+    view.dispose();
+    tabs.remove(tab);
+  }
+  terminals = [];
+}
+
+/** Does the kernel talk on the serial line, or on the screen? */
+function firstView(args) {
+  const wanted = args.includes('-nographic') || /console=ttyS/.test(args.join(' '));
+  return wanted ? terminals.find(({ tab }) => /Serial|stdio/.test(tab.textContent))?.tab : null;
+}
+
+async function start() {
+  showMessage('');
+  clearViews();
+  get('progress').replaceChildren();
+  disks.clear();
+  const made = await attempt(() => {
+    const args = splitCommandLine(get('command').value);
+    return { args, pc: Slipway.create({ args, files, on: { progress: showProgress, terminal: addTerminal, error: (e) => showMessage(e.message) } }) };
+  });
+  if (!made) return;
+  pc = made.pc;
+  pc.addEventListener('state', showState);
+  pc.addEventListener('exit', ({ detail }) => {
+    if (detail) showMessage(`The PC ended with status ${detail}.`);
+  });
+  get('command-line').textContent = joinCommandLine(made.args);
+  if (pc.state !== 'failed') screen.show(pc);
+  network.show(pc);
+  showState();
+  try {
+    await pc.started;
+  } catch {
+    get('progress').hidden = true;
+    return; // the event "error" has told
+  }
+  get('progress').hidden = true;
+  const url = new URL(location);
+  url.search = `?cmd=${encodeURIComponent(joinCommandLine(made.args))}`;
+  if (!Object.keys(files).length) history.replaceState(null, '', url);
+  tabs.select(firstView(made.args) ?? get('screen-tab'));
+}
+
+let lastInstructions = { count: 0, time: 0 };
+
+/** Speed, rates, the screen's text: once a second. */
+async function update() {
+  if (!pc || !['running', 'paused'].includes(pc.state)) return;
+  const count = await pc.instructions();
+  const time = performance.now();
+  const mips = (count - lastInstructions.count) / (time - lastInstructions.time) / 1000;
+  lastInstructions = { count, time };
+  if (mips >= 0) get('speed').textContent = `${mips.toFixed(mips < 10 ? 1 : 0)} MIPS`;
+  const { down, up } = await network.update();
+  get('rates').textContent = `↓ ${humanBytes(down)}/s ↑ ${humanBytes(up)}/s`;
+  if (get('text-view').open) get('screen-text').textContent = (await pc.screenText()) ?? '(graphics)';
+}
+
+async function updates() {
+  await update().catch(() => {}); // it ended meanwhile
+  setTimeout(updates, UPDATE_MS);
+}
+
+// ---- Buttons ----
+
+function wireButtons() {
+  const click = (id, action) => get(id).addEventListener('click', () => attempt(action));
+  click('start', start);
+  click('pause', () => (pc.state === 'paused' ? pc.run() : pc.pause()));
+  click('reset', () => pc.reset());
+  click('power', () => pc.powerDown());
+  click('stop', () => pc.stop());
+  click('fullscreen', () => screen.fullscreen());
+  click('mouse', () => screen.capture());
+  click('screenshot', saveScreenshot);
+  get('setup').addEventListener('submit', (e) => e.preventDefault());
+  get('command').addEventListener('keydown', (e) => {
+    if (e.key === 'Enter' && (e.ctrlKey || e.metaKey)) start();
+  });
+  for (const button of document.querySelectorAll('[data-keys]')) button.addEventListener('click', () => attempt(() => pc.sendKeys(button.dataset.keys)));
+  for (const button of document.querySelectorAll('[data-code]')) button.addEventListener('click', () => pressKey(button));
+  get('type').addEventListener('keydown', async (e) => {
+    if (e.key !== 'Enter' || e.isComposing) return;
+    e.preventDefault();
+    const text = get('type').value;
+    get('type').value = '';
+    await attempt(() => pc.type(`${text}\n`));
+    releaseModifiers();
+  });
+}
+
+const modifiers = () => [...document.querySelectorAll('[data-code][aria-pressed=true]')];
+
+function releaseModifiers() {
+  for (const button of modifiers()) {
+    pc.key(button.dataset.code, false);
+    button.setAttribute('aria-pressed', 'false');
+  }
+}
+
+/** Ctrl and Alt stay down until the next key. */
+function pressKey(button) {
+  const { code } = button.dataset;
+  if (button.hasAttribute('aria-pressed')) {
+    const down = button.getAttribute('aria-pressed') !== 'true';
+    button.setAttribute('aria-pressed', String(down));
+    pc.key(code, down);
+    return;
+  }
+  pc.key(code, true);
+  setTimeout(() => {
+    pc?.key(code, false);
+    releaseModifiers();
+  }, 50);
+}
+
+async function saveScreenshot() {
+  const link = Object.assign(document.createElement('a'), { download: 'slipway.png', href: URL.createObjectURL(await pc.screenshot()) });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+}
+
+// ---- Beginning ----
+
+const query = new URLSearchParams(location.search);
+get('command').value = query.get('cmd') ?? DEFAULT;
+wireButtons();
+watchDrops();
+showState();
+updates();
+if (query.has('cmd') || query.has('start')) start();
+globalThis.slipway = { get pc() { return pc; } }; // for the browser's console
