@@ -9,8 +9,8 @@
  *   ACCEPTING (ACCEPT came) --ACCEPTED 0--> OPEN, or with an error: DEAD
  *
  * A handle lives until its owner has closed it and its number is free again. A channel that its
- * owner closes while it is OPENING is closed when OPENED is here: so a CLOSE never meets a relay
- * that has just refused the channel.
+ * owner closes while it is OPENING is CLOSING, too: OPENED may still come, and if that is a refusal
+ * the number is free with it.
  *
  * Numbers are given in turn, not the lowest free one, so that logs tell one channel from the next.
  *
@@ -158,6 +158,10 @@ void relay_channel_close(struct relay_channel *ch, uint16_t error)
         send_close(ch, error);
         break;
     case CHANNEL_OPENING:
+        ch->state = CHANNEL_CLOSING;
+        ch->unanswered = true;
+        send_close(ch, error);
+        break;
     case CHANNEL_CLOSING: break;
     case CHANNEL_DEAD: free(ch); break;
     }
@@ -380,14 +384,19 @@ static void end(struct relay_channel *ch, uint16_t error)
 
 static enum relay_error opened(struct relay_channel *ch, const struct relay_message *m)
 {
+    if (ch->state == CHANNEL_CLOSING && ch->unanswered) {
+        ch->unanswered = false;
+        if (m->opened.error)
+            unlink_channel(ch); /* our CLOSE finds nothing there, and has no answer */
+        return RELAY_OK;
+    }
     if (ch->state != CHANNEL_OPENING)
         return RELAY_UNEXPECTED;
     if (m->opened.error) {
-        const struct relay_channel_ops *ops = ch->owned ? ch->ops : NULL;
+        const struct relay_channel_ops *ops = ch->ops;
         void *opaque = ch->opaque;
         unlink_channel(ch);
-        if (ops)
-            ops->opened(opaque, m->opened.error, &m->opened.local);
+        ops->opened(opaque, m->opened.error, &m->opened.local);
         return RELAY_OK;
     }
     ch->state = CHANNEL_OPEN;
@@ -395,12 +404,7 @@ static enum relay_error opened(struct relay_channel *ch, const struct relay_mess
     enum relay_error error = relay_credit_init(&ch->credit, ch->open.window, m->opened.window);
     if (error)
         return error;
-    if (ch->owned) {
-        ch->ops->opened(ch->opaque, 0, &m->opened.local);
-    } else {
-        ch->state = CHANNEL_CLOSING;
-        send_close(ch, RELAY_ECONNABORTED);
-    }
+    ch->ops->opened(ch->opaque, 0, &m->opened.local);
     return RELAY_OK;
 }
 
@@ -514,7 +518,7 @@ void channels_lost(struct relay_client *c)
         switch (ch->state) {
         case CHANNEL_OPENING:
         case CHANNEL_OPEN:
-            if (!ch->owned || (was_open && is_stream(ch))) {
+            if (was_open && is_stream(ch)) {
                 end(ch, RELAY_ECONNRESET);
                 break;
             }

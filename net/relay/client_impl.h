@@ -26,6 +26,7 @@ struct relay_channel {
     bool owned;
     bool blocked; /* something wasn't taken: writable() is due */
     bool shut_sent, shut_received;
+    bool unanswered; /* CLOSING: it was OPENING, so OPENED may still come */
     struct relay_credit credit;
     const struct relay_channel_ops *ops;
     void *opaque;

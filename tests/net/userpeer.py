@@ -85,6 +85,7 @@ class Peer:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        self.errors = self.process.stderr.read().decode(errors="replace") if self.process.stderr else ""
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             if pipe:
                 pipe.close()

@@ -1,0 +1,302 @@
+"""The user-mode network and rooms through a relay (build/native/slipway-relay), under Node: frames of a guest go in, real
+sockets of this process are at the other end. The native build has no WebSockets.
+"""
+import os
+import random
+import socket
+import struct
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+import ends
+from namespace import add_address, in_namespace, resolv_conf
+from packets import *
+from pc import Failure, not_under, same
+from relay import Relay
+from test_user import Connection, Guest, Server, name_server
+from userpeer import Ours, WAIT
+
+native = not_under("slipway", "WebSockets are only in the WebAssembly build")
+
+
+def guest(emulator, relay, options=""):
+    g = Guest(Ours(emulator, f"relay={relay.url}" + options))
+    g.ask(arp(HOST))
+    return g
+
+
+def wait_for_status(g, text):
+    ends.wait_for(f"relay ({text})", lambda: text in g.peer.command("network"), WAIT)
+
+
+# ---- the user-mode network ----
+
+@native
+@in_namespace
+def test_relay_tcp(emulator):
+    """A conversation, half-close, a megabyte each way, a closed port, an address that the relay doesn't allow."""
+    def echo(s):
+        while data := s.recv(65536):
+            s.sendall(data.upper())
+        s.sendall(b"end")
+    server = Server(7777, echo)
+    with Relay() as relay:
+        g = guest(emulator, relay)
+        c = Connection(g, 7777)
+        c.send(ACK)
+        c.send(PSH | ACK, b"hello")
+        _, got = c.hear(5)
+        same("echo", got, b"HELLO")
+        c.send(FIN | ACK)
+        last, got = c.hear(3)
+        same("after the half-close", got, b"end")
+        while not last.flags & FIN:
+            last, _ = c.hear()
+        c.send(ACK)
+        c = Connection(g, 9, sport=1026)
+        same("a closed port", c.answer.flags, RST | ACK)
+        g.send(tcp(1027, 80, SYN, 1000, 0, dst="169.254.169.254"))
+        p = g.hear()
+        same("a forbidden address", (p.protocol, p.body[0], p.body[1]), (1, 3, 13))
+        same("its SYN in the error", p.body[8 + 16:8 + 20] + p.body[8 + 20:8 + 24],
+             ip4("169.254.169.254") + struct.pack(">HH", 1027, 80))
+        g.peer.close()
+    server.close()
+
+
+@native
+@in_namespace
+def test_relay_bulk(emulator):
+    """Megabytes to the guest, with a checksum of their own; then the same amount from it."""
+    blob = random.Random(5).randbytes(3 << 20)
+    got = []
+    def serve(s):
+        s.sendall(blob)
+        data = b""
+        while len(data) < len(blob):
+            part = s.recv(1 << 18)
+            if not part:
+                break
+            data += part
+        got.append(data)
+        s.sendall(b"!")
+    server = Server(7777, serve)
+    with Relay() as relay:
+        g = guest(emulator, relay)
+        c = Connection(g, 7777)
+        c.send(ACK)
+        received = bytearray()
+        while len(received) < len(blob):
+            p = g.hear()
+            g.heard.clear()
+            if p.data and p.seq == c.ack & 0xffffffff:
+                received += p.data
+                c.ack += len(p.data)
+            g.send(c.segment(ACK))
+        if received != blob:
+            raise Failure("the download is damaged")
+        # Up: as much as the window allows.
+        sent, acked, window, start = 0, 0, 65535, c.seq
+        while acked < len(blob):
+            while sent < len(blob) and sent - acked + 1460 <= window:
+                part = blob[sent:sent + 1460]
+                g.send(tcp(c.sport, c.port, PSH | ACK, start + sent, c.ack, part))
+                sent += len(part)
+            p = g.hear()
+            g.heard.clear()
+            acked = max(acked, (p.ack - start) & 0xffffffff)
+            window = struct.unpack(">H", p.body[14:16])[0]
+        ends.wait_for("the upload", lambda: got, WAIT)
+        if got[0] != blob:
+            raise Failure("the upload is damaged")
+        g.peer.close()
+    server.close()
+
+
+@native
+@in_namespace
+def test_relay_udp_ping_and_names(emulator):
+    add_address("192.0.2.1")
+    with open("/proc/sys/net/ipv4/ping_group_range", "w") as f:
+        f.write("0 2147483647" if os.getuid() == 0 else "0 0")
+    resolv_conf("nameserver 127.0.0.1\n")
+    name_server()
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(("127.0.0.1", 7000))
+    s.settimeout(WAIT)
+    with Relay("--egress", "public,private,loopback,documentation", "--nameserver", "127.0.0.1") as relay:
+        g = guest(emulator, relay)
+        g.send(udp(4000, 7000, b"to the outside", HOST))
+        data, at = s.recvfrom(100)
+        same("datagram", data, b"to the outside")
+        s.sendto(b"and back", at)
+        p = g.hear()
+        same("answer", (p.src, p.sport, p.dport, p.data), (HOST, 7000, 4000, b"and back"))
+        g.send(udp(4001, 7001, b"nobody there", HOST))
+        p = g.hear()
+        same("port unreachable", (p.protocol, p.body[0], p.body[1]), (1, 3, 3))
+        for n in range(3):
+            g.send(ping("192.0.2.1", seq=n, data=b"p" * 56))
+            p = g.hear()
+            same("pong", (p.src, p.body[0], p.body[4:8], p.body[8:]), ("192.0.2.1", 0, struct.pack(">HH", 7, n), b"p" * 56))
+        for n in range(2):
+            g.send(udp(4002, 53, question(n), DNS))
+            while g.heard and (p := g.hear()).protocol != 17:
+                pass
+            same("name", (p.src, p.data), (DNS, question(n) + b" answered"))
+        g.quiet()
+        g.peer.close()
+    s.close()
+
+
+def question(n):
+    """Enough of a DNS message."""
+    return struct.pack(">HHHHHH", 0x1234 + n, 0x100, 1, 0, 0, 0) + b"\3www\2de\0\0\1\0\1"
+
+
+@native
+@in_namespace
+def test_relay_hostfwd(emulator):
+    with Relay() as relay:
+        g = guest(emulator, relay, ",hostfwd=tcp:127.0.0.1:5555-:22,hostfwd=udp:127.0.0.1:5556-:53")
+        wait_for_status(g, "(connected)")
+        g.ask(dhcp(1))
+        def knock():
+            try:
+                return socket.create_connection(("127.0.0.1", 5555))
+            except ConnectionRefusedError:
+                return None # not yet
+        with ends.wait_for("the forwarded port", knock, WAIT) as s:
+            s.settimeout(WAIT)
+            p = g.hear()
+            same("the guest is called", (p.flags, p.dport, p.dst), (SYN, 22, GUEST))
+            g.send(tcp(22, p.sport, SYN | ACK, 9000, p.seq + 1, options=b"\2\4\5\xb4"))
+            g.hear()
+            s.sendall(b"from the host")
+            q = g.hear()
+            same("data", q.data, b"from the host")
+            g.send(tcp(22, p.sport, PSH | ACK, 9001, q.seq + len(q.data), b"from the guest"))
+            same("data", s.recv(100), b"from the guest")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.settimeout(WAIT)
+            s.sendto(b"datagram", ("127.0.0.1", 5556))
+            while (p := g.hear()).protocol != 17:
+                pass
+            same("datagram", (p.dport, p.data), (53, b"datagram"))
+            g.send(udp(53, p.sport, b"reply", HOST))
+            same("reply", s.recv(100), b"reply")
+        g.peer.close()
+    # A port that isn't to be had is reported.
+    with Relay("--bind", "none") as relay:
+        g = guest(emulator, relay, ",hostfwd=tcp:127.0.0.1:5555-:22")
+        wait_for_status(g, "(connected)")
+        time.sleep(0.5)
+        g.peer.close()
+        text = g.peer.errors
+        if "tcp port 5555 of the relay: not allowed" not in text:
+            raise Failure(f"no message about the port: {text}")
+
+
+@native
+@in_namespace
+def test_relay_is_killed_and_comes_back(emulator):
+    """Connections are reset; new ones, forwardings and rooms work again by themselves."""
+    server = Server(7777, lambda s: s.sendall(b"data") or s.recv(10))
+    with Relay() as relay:
+        g = guest(emulator, relay, ",hostfwd=tcp:127.0.0.1:5555-:22")
+        c = Connection(g, 7777)
+        c.send(ACK)
+        c.hear(4)
+        relay.kill()
+        while not g.hear().flags & RST:
+            pass
+        wait_for_status(g, "not connected")
+        g.send(tcp(1030, 7777, SYN, 1000, 0, options=b"\2\4\5\xb4"))
+        p = g.hear()
+        same("unreachable meanwhile", (p.protocol, p.body[0], p.body[1]), (1, 3, 0))
+        relay.start()
+        wait_for_status(g, "(connected)")
+        c = Connection(g, 7777, sport=1031)
+        c.send(ACK)
+        same("again", c.hear(4)[1], b"data")
+        def knock():
+            try:
+                return socket.create_connection(("127.0.0.1", 5555))
+            except ConnectionRefusedError:
+                return None
+        with ends.wait_for("the forwarded port", knock, WAIT):
+            while (p := g.hear()).dport != 22:
+                pass
+        g.peer.close()
+        log = g.peer.errors
+        for text in ("not connected", ": connected"):
+            if text not in log:
+                raise Failure(f"the log doesn't say '{text}': {log}")
+    server.close()
+
+
+# ---- rooms ----
+
+def room_pc(emulator, relay, name="lab", more=""):
+    """A PC that leads what it gets at a socket to a room. Returns (PC, the socket's end)."""
+    port = ends.free_port()
+    pc = ends.emulator(emulator, f"socket,id=r,relay={relay.url},room={name}{more}",
+                       f"stream,id=s,server=on,addr.type=inet,addr.host=127.0.0.1,addr.port={port}")
+    return pc, ends.StreamEnd.connect(port)
+
+
+def joined(pc):
+    ends.wait_for("the room", lambda: "(connected)" in ends.info(pc, "r"), WAIT)
+    time.sleep(0.3)
+
+
+@native
+@in_namespace
+def test_relay_room(emulator):
+    """Two PCs in a room, a third one in another; then the relay is killed and comes back."""
+    with Relay() as relay:
+        pcs = [room_pc(emulator, relay), room_pc(emulator, relay), room_pc(emulator, relay, "other")]
+        try:
+            (a, end_a), (b, end_b), (c, end_c) = pcs
+            for pc, _ in pcs:
+                joined(pc)
+            for round in range(2):
+                frames = [ends.numbered(n, 60 + n * 7 % 1400) for n in range(300)]
+                for f in frames:
+                    end_a.send(f)
+                for n, f in enumerate(frames):
+                    if (got := end_b.receive()) != f:
+                        raise Failure(f"round {round}, frame {n}: {got and got[:20].hex()}")
+                end_b.send(frames[7])
+                same("the way back", end_a.receive(), frames[7])
+                same("the other room", end_c.receive(0.5), None)
+                if round == 0:
+                    relay.kill()
+                    ends.wait_for("the loss", lambda: "not connected" in ends.info(a, "r"), WAIT)
+                    end_a.send(frames[0])
+                    ends.wait_for("a dropped frame", lambda: ends.counter(a, "r", "dropped"), WAIT)
+                    relay.start()
+                    for pc, _ in pcs:
+                        joined(pc)
+        finally:
+            for pc, end in pcs:
+                end.close()
+                pc.__exit__()
+
+
+@native
+@in_namespace
+def test_relay_refusals(emulator):
+    """Each says what is wrong: a room that isn't allowed, a bad token, a server that is no relay, nobody there."""
+    with Relay("--rooms", "lab-*") as relay:
+        with ends.emulator(emulator, f"tap,id=r,relay={relay.url},room=other") as pc:
+            ends.wait_for("the refusal", lambda: "not allowed" in ends.info(pc, "r"), WAIT)
+        with ends.emulator(emulator, f"tap,id=r,relay={relay.url},ifname=lab-1,token=no.token") as pc:
+            ends.wait_for("the refusal", lambda: "BAD_TOKEN" in ends.info(pc, "r"), WAIT)
+            if "no.token" in ends.info(pc, "r"):
+                raise Failure("the token is shown")
+        with ends.emulator(emulator, f"tap,id=r,relay={relay.url}/nowhere,room=lab-1") as pc:
+            ends.wait_for("the refusal", lambda: "404" in ends.info(pc, "r"), WAIT)
+    with ends.emulator(emulator, "stream,id=r,relay=ws://127.0.0.1:9,room=lab") as pc:
+        ends.wait_for("the refusal", lambda: "Connection refused" in ends.info(pc, "r"), WAIT)
