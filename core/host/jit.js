@@ -19,13 +19,13 @@ mergeInto(LibraryManager.library, {
     functions >>>= 0;
     chain >>>= 0;
     for (var k = 0; k < count; k++)
-      imports[String.fromCharCode(97 + k)] = wasmTable.get(HEAPU32[(functions >>> 2) + k]);
+      imports[String.fromCharCode(65 + k)] = wasmTable.get(HEAPU32[(functions >>> 2) + k]);
     slipwayJit.imports = { e: imports };
     if (!length)
       return 1;
     try {
       var module = new WebAssembly.Module(HEAPU8.subarray(chain, chain + length));
-      imports.a = new WebAssembly.Instance(module, slipwayJit.imports).exports['0'];
+      imports.A = new WebAssembly.Instance(module, slipwayJit.imports).exports['0'];
       return 1;
     } catch (e) {
       err('slipway: no translated code: ' + e);

@@ -14,12 +14,13 @@
 #include "jit-wasm/emit.h"
 
 static const struct wasm_import imports[IM_COUNT] = {
-    [IM_CHAIN] = { 'a', SIG_REGION },    [IM_READ] = { 'b', SIG_READ },
-    [IM_WRITE] = { 'c', SIG_WRITE },     [IM_RMW_READ] = { 'd', SIG_READ },
-    [IM_READ128] = { 'e', SIG_CHECK },   [IM_WRITE128] = { 'f', SIG_CHECK },
-    [IM_SEG_CHECK] = { 'g', SIG_CHECK }, [IM_HANDLER] = { 'h', SIG_HANDLER },
-    [IM_SETTLE] = { 'i', SIG_VOID },     [IM_MULHU] = { 'j', SIG_I64_I64 },
-    [IM_MULHS] = { 'k', SIG_I64_I64 },   [IM_SLOW_FP] = { 'l', SIG_HANDLER },
+    [IM_CHAIN] = { 'A', SIG_REGION },        [IM_READ] = { 'B', SIG_READ },
+    [IM_WRITE] = { 'C', SIG_WRITE },         [IM_RMW_READ] = { 'D', SIG_READ },
+    [IM_READ128] = { 'E', SIG_CHECK },       [IM_WRITE128] = { 'F', SIG_CHECK },
+    [IM_SEG_CHECK] = { 'G', SIG_CHECK },     [IM_HANDLER] = { 'H', SIG_HANDLER },
+    [IM_SETTLE] = { 'I', SIG_VOID },         [IM_MULHU] = { 'J', SIG_I64_I64 },
+    [IM_MULHS] = { 'K', SIG_I64_I64 },       [IM_SLOW_FP] = { 'L', SIG_HANDLER },
+    [IM_END_HANDLER] = { 'M', SIG_HANDLER },
 };
 
 void chain_module(struct wbuf *out, const struct wbuf *const *codes, unsigned count)
@@ -115,6 +116,7 @@ bool chain_init(struct cpu *c, bool tail_calls)
         [IM_SEG_CHECK] = (void (*)(void))jit_seg_check,
         [IM_HANDLER] = (void (*)(void))jit_call_handler,
         [IM_SLOW_FP] = (void (*)(void))jit_slow_fp,
+        [IM_END_HANDLER] = (void (*)(void))jit_end_handler,
         [IM_SETTLE] = jit_settle,
         [IM_MULHU] = (void (*)(void))jit_mulhu,
         [IM_MULHS] = (void (*)(void))jit_mulhs,

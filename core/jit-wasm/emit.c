@@ -360,8 +360,9 @@ static bool in_table(const struct opcode_table *t, const struct opcode *o)
     return o >= t->rows && o < t->rows + t->count;
 }
 
-/* Which general registers a handler may read and write, whether it may touch XMM registers. Only
- * for groups whose operands are all explicit; everything else may touch all. */
+/* Which general registers a handler may read and write, whether it may touch XMM registers. What it
+ * may write is written back first, in case it faults. Everything but a few system instructions and
+ * groups whose operands are all explicit may touch all. */
 static void handler_effects(const struct insn *i, uint16_t *reads, uint16_t *writes, bool *xmm)
 {
     const struct opcode *o = insn_opcode(i);
@@ -370,7 +371,12 @@ static void handler_effects(const struct insn *i, uint16_t *reads, uint16_t *wri
         in_table(&opcodes_sse, o) || in_table(&opcodes_ssefp, o) || in_table(&opcodes_sse4, o);
     *reads = *writes = 0xffff;
     *xmm = !x87 && !in_table(&opcodes_int, o) && !in_table(&opcodes_arith, o) &&
-           !in_table(&opcodes_string, o) && !in_table(&opcodes_flow, o);
+           !in_table(&opcodes_string, o) && !in_table(&opcodes_flow, o) &&
+           !in_table(&opcodes_sys, o);
+    if (sys_registers(i, reads)) {
+        *writes = *reads;
+        return;
+    }
     bool implicit = (o->map == MAP_0F3A && o->byte >= 0x60 && o->byte <= 0x63) ||
                     (o->map == MAP_0F && o->byte == 0xf7) || (o->map == MAP_1B && o->byte == 0xdf);
     if (!(x87 || sse) || implicit)
@@ -413,7 +419,7 @@ static void handler_effects(const struct insn *i, uint16_t *reads, uint16_t *wri
     }
 }
 
-void emit_handler(struct emit *e)
+static void call_handler(struct emit *e, enum jit_import fn)
 {
     const struct insn *i = &e->n->i;
     const struct opcode *o = insn_opcode(i);
@@ -428,10 +434,6 @@ void emit_handler(struct emit *e)
     uint16_t reads, writes;
     bool xmm;
     handler_effects(i, &reads, &writes, &xmm);
-    if (ends) {
-        reads = writes = 0xffff;
-        xmm = true;
-    }
     if (flags) {
         flags_canonical(e);
         store_flags(e);
@@ -448,7 +450,7 @@ void emit_handler(struct emit *e)
     store_local(e, W_I32_STORE, e->budget, &e->c->budget);
     emit_i32(e, (int32_t)(uintptr_t)e->c);
     emit_i32(e, (int32_t)(uintptr_t)region_add_insn(e->out, i));
-    emit_call(e, IM_HANDLER);
+    emit_call(e, fn);
     int status = emit_tmp(e, W_I32);
     set_local(e, status);
     /* What the handler writes must be written back by the epilogue only if it has a local. */
@@ -465,6 +467,19 @@ void emit_handler(struct emit *e)
         e->fp_checked = false;
         memset(e->fp_known, 0, sizeof e->fp_known);
     }
+}
+
+void emit_handler(struct emit *e)
+{
+    call_handler(e, IM_HANDLER);
+}
+
+void emit_end_handler(struct emit *e)
+{
+    call_handler(e, IM_END_HANDLER);
+    emit_load_fixed(e, W_I64_LOAD, &e->c->rip);
+    set_local(e, e->next);
+    emit_chain(e);
 }
 
 void emit_slow_fp(struct emit *e, int src, enum slow_result result)

@@ -162,6 +162,11 @@ int emit_point(struct emit *e);
 void emit_leave_if(struct emit *e, int status);
 /* Calls the interpreter's handler for the current instruction. */
 void emit_handler(struct emit *e);
+/* The same for one that ends its block, whatever it may have changed: goes on where it says. */
+void emit_end_handler(struct emit *e);
+/* The general registers that the handler of a system instruction may look at or change, or false.
+ * (emit_sys.c) */
+bool sys_registers(const struct insn *i, uint16_t *registers);
 /* Calls the handler of the current SSE instruction from a branch that is seldom taken: only its
  * operands are spilled, memory isn't accessed (the operand is in v128 local @src, or NO_LOCAL for a
  * register), flags must be canonical. @result: what it writes. */

@@ -159,14 +159,6 @@ static void emit_indirect(struct emit *e, bool call)
     chain_to(e, target);
 }
 
-/* A handler that may change mode, mapping or interrupt flag. It has returned with registers and
- * flags reloaded; whatever it left, the next instruction is looked up anew. */
-static void emit_stop(struct emit *e)
-{
-    emit_handler(e);
-    emit_goto(e, OUTSIDE, e->blk->end_off, OUTSIDE);
-}
-
 void emit_terminator(struct emit *e, int fall)
 {
     switch ((enum block_end)e->blk->end) {
@@ -176,6 +168,6 @@ void emit_terminator(struct emit *e, int fall)
     case BE_RET: emit_ret(e); break;
     case BE_DYN: emit_indirect(e, false); break;
     case BE_DYNCALL: emit_indirect(e, true); break;
-    default: emit_stop(e); break;
+    default: emit_end_handler(e); break;
     }
 }

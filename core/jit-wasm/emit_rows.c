@@ -5,15 +5,15 @@
 
 #include "jit-wasm/emit.h"
 
-static const struct emit_table *const tables[] = { &emit_int, &emit_shift, &emit_bits, &emit_sse,
-                                                   &emit_ssefp };
+static const struct emit_table *const tables[] = { &emit_int, &emit_shift, &emit_bits,
+                                                   &emit_sys, &emit_sse,   &emit_ssefp };
 
 static const struct emit_row **by_row;
 
 static bool matches(const struct emit_row *r, const struct opcode *o)
 {
     return r->map == o->map && o->byte >= r->first && o->byte <= r->last &&
-           r->prefix == o->prefix && (r->reg == R_ANY || r->reg == o->reg) && !(o->flags & OP_END);
+           r->prefix == o->prefix && (r->reg == R_ANY || r->reg == o->reg);
 }
 
 static void build(void)
@@ -24,7 +24,8 @@ static void build(void)
     for (size_t k = 0; k < opcode_row_count; k++)
         for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)
             for (size_t n = 0; n < tables[t]->count; n++)
-                if (!by_row[k] && matches(&tables[t]->rows[n], opcode_rows[k]))
+                if (!by_row[k] && (tables[t] == &emit_sys || !(opcode_rows[k]->flags & OP_END)) &&
+                    matches(&tables[t]->rows[n], opcode_rows[k]))
                     by_row[k] = &tables[t]->rows[n];
 }
 

@@ -139,6 +139,28 @@ int jit_call_handler(struct cpu *c, const struct insn *i)
     return (int)r;
 }
 
+/* Nothing that only cpu_run() does is to be done. */
+static bool can_go_on(const struct cpu *c)
+{
+    return !(c->intr && interrupt_wanted(c)) && !cpu_debugging(c) && !c->shadow && !c->shadow_ss &&
+           !c->halted && !c->triple_fault && !c->exc.pending &&
+           c->tlb[ACCESS_READ] != &c->tlb_never;
+}
+
+int jit_end_handler(struct cpu *c, const struct insn *i)
+{
+    int32_t budget = c->budget;
+    jit_handler_calls[i->op]++;
+    enum exec r = i->fn(c, i);
+    if (c->budget != budget)
+        lockstep_device();
+    if ((r != EXEC_STOP && r != EXEC_JUMP && r != EXEC_NEXT) || !can_go_on(c))
+        return r == EXEC_NEXT ? EXEC_STOP : (int)r;
+    if (r != EXEC_JUMP)
+        c->rip = cpu_next_rip(c, i);
+    return EXEC_NEXT;
+}
+
 int jit_slow_fp(struct cpu *c, const struct insn *i)
 {
     return (int)i->fn(c, i);

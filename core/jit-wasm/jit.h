@@ -108,6 +108,7 @@ enum jit_import {
     IM_MULHU,
     IM_MULHS,
     IM_SLOW_FP,
+    IM_END_HANDLER,
     IM_COUNT
 };
 /* Makes the function behind IM_CHAIN and hands all to the host. False: no translated code. */
@@ -123,6 +124,9 @@ uint64_t jit_read128(uint64_t la, uint32_t point, uint32_t info);  /* to jit_sha
 uint64_t jit_write128(uint64_t la, uint32_t point, uint32_t info); /* from there */
 uint64_t jit_seg_check(uint64_t ea, uint32_t point, uint32_t info);
 int jit_call_handler(struct cpu *c, const struct insn *i); /* enum exec */
+/* The same for one that ends its block. EXEC_NEXT: goes on at c->rip, with a look-up, since mode
+ * and mappings may have changed. */
+int jit_end_handler(struct cpu *c, const struct insn *i);
 /* The same for one that neither accesses memory nor takes long. */
 int jit_slow_fp(struct cpu *c, const struct insn *i);
 void jit_stub(uint64_t rip);

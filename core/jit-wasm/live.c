@@ -39,7 +39,7 @@ enum block_end insn_end(const struct insn *i)
         default: break;
         }
     }
-    return BE_STOP;
+    return jit_emits(i) ? BE_FALL : BE_STOP; /* STI and POPF end no block here */
 }
 
 static bool is_incdec(const struct opcode *o)
@@ -48,11 +48,12 @@ static bool is_incdec(const struct opcode *o)
            ((o->byte & 0xf0) == 0x40 || o->byte == 0xfe || o->byte == 0xff);
 }
 
-/* Without a ModRM memory operand, and yet it can fault: the stack, moffs, division. */
+/* Without a ModRM memory operand, and yet it can fault: the stack, moffs, division, CLI, SWAPGS, FS
+ * and GS base. */
 static bool faults_in_register_form(const struct opcode *o)
 {
     if (o->map != MAP_1B)
-        return false;
+        return o->map == MAP_0F && (o->byte == 0x01 || o->byte == 0xae);
     switch (o->byte) {
     case 0x68:
     case 0x6a:
@@ -60,7 +61,9 @@ static bool faults_in_register_form(const struct opcode *o)
     case 0xa1:
     case 0xa2:
     case 0xa3:
-    case 0xc9: return true;
+    case 0x9c:
+    case 0xc9:
+    case 0xfa: return true;
     case 0xf6:
     case 0xf7: return o->reg >= 6;
     case 0xff: return o->reg == 6;

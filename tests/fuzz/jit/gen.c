@@ -40,7 +40,7 @@ struct ctx {
     unsigned function_count; /* those that may be called: generated already */
     int counters[2];
     bool counter_used[2];
-    bool in_function;
+    bool in_function, ring0;
     struct pending pending[PENDING_DATA];
     unsigned pending_count;
     int smc_targets[16]; /* labels of "add r32, imm32" whose immediate is at the end */
@@ -943,6 +943,71 @@ static unsigned put_fp_control(struct ctx *c)
     return 1;
 }
 
+/* Between CLI and what ends it nothing may fault: the clock has to come through. */
+static void put_quiet(struct gen *g)
+{
+    static const uint8_t ops[] = { ALU_ADD, ALU_SUB, ALU_ADC, ALU_CMP, ALU_XOR };
+    for (unsigned n = below(g, 4); n--;)
+        put_alu_rr(g, ops[below(g, 5)], SZ32, random_reg(g), random_reg(g));
+}
+
+static unsigned put_privileged(struct ctx *c)
+{
+    struct gen *g = &c->g;
+    int r = random_reg(g), over = new_label(g);
+    g->p->privileged = true;
+    switch (below(g, 8)) {
+    case 0: /* CLI, STI */
+        put_1(g, 0xfa);
+        put_quiet(g);
+        put_1(g, 0xfb);
+        put_run(g, 1 + below(g, 2));
+        break;
+    case 1: /* PUSHF, CLI, POPF */
+        put_1(g, 0x9c);
+        put_1(g, 0xfa);
+        put_quiet(g);
+        put_1(g, 0x9d);
+        break;
+    case 2: /* the same through a register */
+        put_1(g, 0x9c);
+        put_pop(g, r);
+        put_1(g, 0xfa);
+        put_push(g, r);
+        put_1(g, 0x9d);
+        break;
+    case 3: put_1(g, 0xfb); break; /* it is on already */
+    case 4:                        /* STI before a jump */
+        put_1(g, 0xfa);
+        put_1(g, 0xfb);
+        put_jump(g, below(g, 16), over);
+        put_quiet(g);
+        put_label(g, over);
+        break;
+    case 5: { /* MOV from a segment register */
+        struct mem m = at_data(g, (int32_t)below(g, 0x3d00));
+        if (chance(g, 2))
+            put_op(g, 1 + below(g, 2), 0, 0x8c, (int)below(g, 6), r, NULL, 0, 0);
+        else
+            put_op(g, SZ32, 0, 0x8c, (int)below(g, 6), NO_REG, &m, 0, 0);
+        break;
+    }
+    case 6: /* SWAPGS twice; a base register read and written */
+        if (g->bits != BITS64)
+            break;
+        put_op(g, SZ32, 0, 0x0f01, 7, 0, NULL, 0, 0);
+        put_quiet(g);
+        put_op(g, SZ32, 0, 0x0f01, 7, 0, NULL, 0, 0);
+        break;
+    default: { /* INVLPG */
+        struct mem m = at_data(g, (int32_t)below(g, 0x3d00));
+        put_op(g, SZ32, 0, 0x0f01, 7, NO_REG, &m, 0, 0);
+        break;
+    }
+    }
+    return 6;
+}
+
 static unsigned put_segment(struct ctx *c, unsigned budget)
 {
     struct gen *g = &c->g;
@@ -970,6 +1035,8 @@ static unsigned put_segment(struct ctx *c, unsigned budget)
         return put_event(c);
     if (kind >= 73 && kind < 75)
         return put_fp_control(c);
+    if (kind >= 75 && kind < 79 && c->ring0)
+        return put_privileged(c);
     unsigned n = 1 + below(g, 8);
     put_run(g, n);
     return n + n / 2;
@@ -1147,6 +1214,7 @@ bool program_generate(struct program *p, uint64_t seed, const struct profile *pr
                         : pick < 17        ? BITS32S
                                            : BITS16;
     g->no_step = profile->no_step;
+    c->ring0 = profile->ring0 && (seed & 1);
     g->counter_reg = NO_REG;
     g->counter_slot = -1;
     g->no_faults = chance(g, 3);

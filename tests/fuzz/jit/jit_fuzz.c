@@ -25,6 +25,7 @@
 #define KERNEL_SIZE 0x10000u
 #define PARAMS      0xfe00u
 #define IMAGE_MAX   (16u << 20)
+#define FLAG_RING0  2u
 #define FLAG_STEP   32u
 
 struct header {
@@ -53,7 +54,9 @@ static void fail(const char *what)
 
 static bool make(struct program *p, uint64_t seed, const struct options *o)
 {
-    struct profile profile = { .bits = o->bits, .no_step = o->flags & (16 | FLAG_STEP) };
+    struct profile profile = { .bits = o->bits,
+                               .no_step = o->flags & (16 | FLAG_STEP),
+                               .ring0 = o->flags & FLAG_RING0 };
     return program_generate(p, seed, &profile);
 }
 
@@ -148,7 +151,7 @@ static void add_seeds(struct image *m, const struct options *o, FILE *expected)
     for (uint64_t seed = o->seed; seed < o->seed + o->count && !full; seed++) {
         struct outcome here;
         bool ok = make(&p, seed, o), ran = false;
-        if (ok && host_available())
+        if (ok && !p.privileged && host_available())
             ok = ran = host_run(&p, &here, NULL, NULL);
         if (ok) {
             full = !add_program(m, &p);
@@ -274,7 +277,7 @@ static int command_show(const struct options *o)
     program_layout(&p, dropped);
     program_print(&p, dropped);
     fflush(stdout);
-    if (host_available() && o->count) {
+    if (host_available() && !p.privileged && o->count) {
         bool ok = host_run(&p, &here, print_event, "host: ");
         for (unsigned k = 0; o->dump && k < DUMPED; k++)
             print_page("host: ", (const uint8_t *)(uintptr_t)dumped[k], dumped[k]);

@@ -101,6 +101,7 @@ struct program {
     int entry, rescue, end; /* labels */
     uint64_t gpr[16];
     uint32_t rflags;
+    bool privileged; /* has instructions that this machine's processor won't run for us */
     uint32_t data_offset; /* DATA starts as the common block from here, see data_byte() */
     uint8_t fx[512];      /* FXSAVE image */
 
@@ -159,6 +160,7 @@ static inline uint64_t hash_words(uint64_t h, const void *data, size_t bytes)
 struct profile {
     int bits;     /* BITS_*, or -1: any */
     bool no_step; /* no code that sets TF (the kernel single-steps by itself) */
+    bool ring0;   /* privileged instructions, too */
 };
 /* Makes the program of @seed. False: it didn't fit; take another seed. */
 bool program_generate(struct program *p, uint64_t seed, const struct profile *profile);
