@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "relay/buffer.h"
+#include "relay/deframe.h"
 #include "relay/guest.h"
 #include "relay/room.h"
 
@@ -127,8 +127,7 @@ static bool deliver_stream(struct port *p, const uint8_t *frame, size_t len)
     uint8_t *out = connection_is_full(c) ? NULL : connection_reserve(c, 4 + len, true);
     if (!out)
         return false;
-    for (int i = 0; i < 4; i++)
-        out[i] = (uint8_t)(len >> (24 - 8 * i));
+    frame_header(out, len);
     memcpy(out + 4, frame, len);
     connection_commit(c, 4 + len);
     return true;
@@ -139,36 +138,18 @@ static void *open_qemu(struct connection *c, const char *rest, bool good_origin)
     return join(c, rest, deliver_stream);
 }
 
+static void frame_of_stream(void *owner, const uint8_t *frame, size_t len)
+{
+    send_frame(owner, frame, len);
+}
+
 static void receive_stream(void *owner, const uint8_t *data, size_t len, bool binary, bool last)
 {
     struct member *m = owner;
-    if (!binary) {
+    if (!binary)
         connection_close(m->guest.connection, UNACCEPTABLE);
-        return;
-    }
-    if (buffer_len(&m->in)) {
-        buffer_add(&m->in, data, len);
-        data = m->in.data + m->in.at;
-        len = buffer_len(&m->in);
-    }
-    size_t used = 0;
-    while (len - used >= 4) {
-        const uint8_t *at = data + used;
-        uint32_t size =
-            (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-        if (size > RELAY_FRAME_MAX) {
-            connection_close(m->guest.connection, INVALID);
-            return;
-        }
-        if (len - used - 4 < size)
-            break;
-        send_frame(m, at + 4, size);
-        used += 4 + size;
-    }
-    if (buffer_len(&m->in))
-        buffer_take(&m->in, used);
-    else if (used < len)
-        buffer_add(&m->in, data + used, len - used);
+    else if (!deframe(&m->in, data, len, frame_of_stream, m))
+        connection_close(m->guest.connection, INVALID);
 }
 
 const struct endpoint ether_endpoint = {

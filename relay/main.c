@@ -11,8 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "relay/attach.h"
 #include "relay/log.h"
 #include "relay/loop.h"
+#include "relay/privileges.h"
 #include "relay/relay.h"
 #include "relay/resolver.h"
 #include "relay/server.h"
@@ -213,6 +215,8 @@ int main(int argc, char **argv)
     relay.config = config_load(arguments.file, arguments.settings, arguments.n_settings, &err);
     if (!relay.config)
         fail(err.msg);
+    if (!attach_check(relay.config, &err))
+        fail(err.msg);
     if (relay.config->secret && !(relay.secret = secret_read(relay.config->secret, &err)))
         fail(err.msg);
     if (arguments.check) {
@@ -228,6 +232,8 @@ int main(int argc, char **argv)
     relay.server = server_new(&relay, &err);
     if (!relay.server || !(relay.resolver = resolver_new(&relay, &err)))
         fail(err.msg);
+    if (!attach_all(&relay, &err))
+        fail(err.msg);
     relay.ticks = timer_new(&relay.loop, tick, &relay);
     relay.end = timer_new(&relay.loop, end, &relay);
     timer_start(relay.ticks, 1000, 1000);
@@ -236,7 +242,8 @@ int main(int argc, char **argv)
         handles[i].data = &relay;
         uv_signal_start(&handles[i], on_signal, signals[i]);
     }
-    if (!server_start(relay.server, &err))
+    if (!privileges_drop(relay.config, attachments_run_programs(&relay), &err) ||
+        !server_start(relay.server, &err))
         fail(err.msg);
 
     uv_run(&relay.loop, UV_RUN_DEFAULT);
@@ -247,6 +254,7 @@ int main(int argc, char **argv)
     timer_free(relay.end);
     server_free(relay.server);
     sessions_free(&relay);
+    detach_all(&relay);
     resolver_free(relay.resolver);
     while (uv_run(&relay.loop, UV_RUN_NOWAIT)) {
     }

@@ -15,6 +15,7 @@ struct server;
 struct session;
 struct room;
 struct resolver;
+struct attachment;
 
 struct relay {
     uv_loop_t loop;
@@ -23,13 +24,14 @@ struct relay {
     char *const *settings;   /* the command line's keys and values, for reloads */
     size_t n_settings;
     struct metrics metrics;
-    struct server *server;     /* listening sockets, HTTP, WebSocket: server.h */
-    struct secret *secret;     /* of tokens; NULL: none */
-    struct session *sessions;  /* all; session.h */
-    struct table by_id;        /* those that have been named to a client */
-    struct room *rooms;        /* all; room.h */
-    struct resolver *resolver; /* resolver.h */
-    uint64_t reserved;         /* bytes of memory, of all clients */
+    struct server *server;          /* listening sockets, HTTP, WebSocket: server.h */
+    struct secret *secret;          /* of tokens; NULL: none */
+    struct session *sessions;       /* all; session.h */
+    struct table by_id;             /* those that have been named to a client */
+    struct room *rooms;             /* all; room.h */
+    struct attachment *attachments; /* attach.h */
+    struct resolver *resolver;      /* resolver.h */
+    uint64_t reserved;              /* bytes of memory, of all clients */
     struct timer *ticks, *end;
     bool stopping;
 };

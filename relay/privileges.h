@@ -1,0 +1,14 @@
+/*
+ * What the relay gives up after its start.
+ */
+#ifndef SLIPWAY_RELAY_PRIVILEGES_H
+#define SLIPWAY_RELAY_PRIVILEGES_H
+
+#include "relay/config.h"
+
+/* chroot, user, group; all capabilities; no_new_privs; the list of system calls. As far as the
+ * configuration says so, the capabilities always. False and @err: something didn't work, and
+ * nothing should go on. @scripts: a program will have to be run at the end. */
+bool privileges_drop(const struct config *c, bool scripts, struct error *err);
+
+#endif
