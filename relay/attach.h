@@ -31,7 +31,7 @@ struct attachment {
 /* Opens all that the configuration has; needs the privileges for it. */
 bool attach_all(struct relay *relay, struct error *err);
 void detach_all(struct relay *relay);
-/* Will detach_all() run programs? */
+/* Will detach_all() wait for children? */
 bool attachments_run_programs(const struct relay *relay);
 /* Are all of the configuration's good to look at? */
 bool attach_check(const struct config *c, struct error *err);

@@ -4,10 +4,12 @@
  * name as argument, as QEMU's do. The downscript runs at the end, with the privileges that are left
  * then.
  */
+#define _GNU_SOURCE /* close_range, pipe2 */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -30,7 +32,8 @@ struct tap {
     int fd;
     struct watch *watch;
     char name[IFNAMSIZ];
-    char *downscript; /* NULL: none */
+    pid_t keeper; /* the child that will run the downscript; 0: none */
+    int keeper_pipe;
 };
 
 static uint8_t frame[RELAY_FRAME_MAX]; /* used within read_frames() only */
@@ -71,6 +74,48 @@ static bool run_script(const char *script, char *name, struct error *err)
            error_set(err, "script: '%s' failed with status %d", script, status);
 }
 
+static bool start_keeper(struct tap *t, const char *script, struct error *err)
+{
+    int ends[2];
+    char byte;
+    if (access(script, X_OK))
+        return error_set(err, "downscript: '%s': %s", script, strerror(errno));
+    if (pipe2(ends, O_CLOEXEC))
+        return error_set(err, "downscript: %s", strerror(errno));
+    t->keeper = fork();
+    if (t->keeper == 0) {
+        signal(SIGINT, SIG_IGN);
+        signal(SIGTERM, SIG_IGN);
+        signal(SIGHUP, SIG_IGN);
+        dup2(ends[0], STDIN_FILENO);
+        close_range(STDERR_FILENO + 1, ~0u, 0);
+        while (read(STDIN_FILENO, &byte, 1) < 0 && errno == EINTR) {
+        }
+        signal(SIGINT, SIG_DFL);
+        signal(SIGTERM, SIG_DFL);
+        signal(SIGHUP, SIG_DFL);
+        execl(script, script, t->name, NULL);
+        _exit(127);
+    }
+    close(ends[0]);
+    t->keeper_pipe = ends[1];
+    if (t->keeper > 0)
+        return true;
+    t->keeper = 0;
+    close(ends[1]);
+    return error_set(err, "downscript: %s", strerror(errno));
+}
+
+static void end_keeper(struct tap *t)
+{
+    int status = 0;
+    close(t->keeper_pipe);
+    while (waitpid(t->keeper, &status, 0) < 0 && errno == EINTR) {
+    }
+    if (status)
+        log_event(LOG_WARN, "tap", "ifname=%s downscript_status=%d", t->name, status);
+}
+
 static bool bring_up(const char *name, const char *bridge, struct error *err)
 {
     struct ifreq r = { 0 };
@@ -101,14 +146,12 @@ static bool bring_up(const char *name, const char *bridge, struct error *err)
 static void tap_close(struct attachment *a)
 {
     struct tap *t = (struct tap *)a;
-    struct error err;
     room_leave(&t->port);
     watch_free(t->watch);
-    if (t->downscript && !run_script(t->downscript, t->name, &err))
-        log_event(LOG_WARN, "tap", "ifname=%s error=%s", t->name, log_string(err.msg));
+    if (t->keeper)
+        end_keeper(t);
     if (t->fd >= 0)
         close(t->fd);
-    free(t->downscript);
     free(a->room);
     free(t);
 }
@@ -124,7 +167,9 @@ static bool tap_open(struct tap *t, const struct attach_options *o, struct error
         return error_set(err, "tap '%s': %s", o->ifname, strerror(errno));
     memcpy(t->name, r.ifr_name, sizeof t->name);
     bool script = o->script && strcmp(o->script, "no");
-    return script ? run_script(o->script, t->name, err) : bring_up(t->name, o->bridge, err);
+    if (!(script ? run_script(o->script, t->name, err) : bring_up(t->name, o->bridge, err)))
+        return false;
+    return !o->downscript || !strcmp(o->downscript, "no") || start_keeper(t, o->downscript, err);
 }
 
 struct attachment *attach_tap(struct relay *relay, const char *room, const struct attach_options *o,
@@ -143,9 +188,7 @@ struct attachment *attach_tap(struct relay *relay, const char *room, const struc
         tap_close(&t->attachment);
         return NULL;
     }
-    if (o->downscript && strcmp(o->downscript, "no"))
-        t->downscript = strdup(o->downscript);
-    t->attachment.runs_program = t->downscript != NULL;
+    t->attachment.runs_program = t->keeper != 0;
     watch_set(t->watch, UV_READABLE);
     log_event(LOG_INFO, "attached", "room=%s tap=%s", room, t->name);
     return &t->attachment;

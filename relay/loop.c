@@ -20,7 +20,11 @@ static void free_watch(uv_handle_t *handle)
 static void ready(uv_poll_t *poll, int status, int events)
 {
     struct watch *w = poll->data;
-    w->ready(w->owner, status < 0 ? w->events : events);
+    if (status < 0) { /* libuv has stopped it */
+        uv_poll_start(poll, w->events, ready);
+        events = w->events;
+    }
+    w->ready(w->owner, events);
 }
 
 struct watch *watch_new(uv_loop_t *loop, int fd, watch_fn *fn, void *owner)

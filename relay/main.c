@@ -252,9 +252,9 @@ int main(int argc, char **argv)
         uv_close((uv_handle_t *)&handles[i], NULL);
     timer_free(relay.ticks);
     timer_free(relay.end);
+    detach_all(&relay);
     server_free(relay.server);
     sessions_free(&relay);
-    detach_all(&relay);
     resolver_free(relay.resolver);
     while (uv_run(&relay.loop, UV_RUN_NOWAIT)) {
     }

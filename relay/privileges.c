@@ -120,8 +120,7 @@ static const char *const allowed[] = {
     "sigaltstack",
 };
 
-static const char *const for_scripts[] = { "clone", "clone3",     "vfork",          "execve",
-                                           "wait4", "arch_prctl", "set_tid_address" };
+static const char *const for_children[] = { "wait4" };
 
 static bool allow(scmp_filter_ctx f, const char *const *names, size_t n)
 {
@@ -133,7 +132,7 @@ static bool allow(scmp_filter_ctx f, const char *const *names, size_t n)
     return true;
 }
 
-static bool filter_calls(bool scripts, struct error *err)
+static bool filter_calls(bool children, struct error *err)
 {
     scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     bool good = f && allow(f, allowed, sizeof allowed / sizeof *allowed);
@@ -141,8 +140,8 @@ static bool filter_calls(bool scripts, struct error *err)
     good =
         good && !seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
                                   SCMP_A2(SCMP_CMP_MASKED_EQ, 3 /* O_ACCMODE */, 0 /* O_RDONLY */));
-    if (good && scripts)
-        good = allow(f, for_scripts, sizeof for_scripts / sizeof *for_scripts);
+    if (good && children)
+        good = allow(f, for_children, sizeof for_children / sizeof *for_children);
     good = good && !seccomp_load(f);
     seccomp_release(f);
     return good || error_set(err, "seccomp: not possible here (seccomp = off)");
@@ -175,7 +174,7 @@ static bool drop_capabilities(struct error *err)
     return good || error_set(err, "capabilities: %s", strerror(errno));
 }
 
-bool privileges_drop(const struct config *c, bool scripts, struct error *err)
+bool privileges_drop(const struct config *c, bool children, struct error *err)
 {
     if (!change_user(c, err))
         return false;
@@ -183,5 +182,5 @@ bool privileges_drop(const struct config *c, bool scripts, struct error *err)
         return error_set(err, "no_new_privs: %s", strerror(errno));
     if (!drop_capabilities(err))
         return false;
-    return !c->seccomp || filter_calls(scripts, err);
+    return !c->seccomp || filter_calls(children, err);
 }

@@ -8,7 +8,7 @@
 
 /* chroot, user, group; all capabilities; no_new_privs; the list of system calls. As far as the
  * configuration says so, the capabilities always. False and @err: something didn't work, and
- * nothing should go on. @scripts: a program will have to be run at the end. */
-bool privileges_drop(const struct config *c, bool scripts, struct error *err);
+ * nothing should go on. @children: there are some whose end will be waited for. */
+bool privileges_drop(const struct config *c, bool children, struct error *err);
 
 #endif

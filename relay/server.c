@@ -33,7 +33,8 @@ enum {
     TX_PACKET = 1 << 20,   /* bytes that one write may have */
     HANDSHAKE_S = 10,      /* for TLS and the headers of a request */
     ACCEPT_PAUSE_MS = 100, /* out of descriptors: look again then */
-    ACCEPT_AT_ONCE = 64,   /* connections accepted in one turn */
+    CLOSING_TURNS = 16,
+    ACCEPT_AT_ONCE = 64, /* connections accepted in one turn */
 };
 
 struct listener {
@@ -404,7 +405,8 @@ void server_free(struct server *s)
         if (s->pause.data)
             uv_close((uv_handle_t *)&s->pause, NULL);
         lws_context_destroy(s->context);
-        while (uv_run(&s->relay->loop, UV_RUN_NOWAIT)) {
+        /* Its handles close within a few turns; those of others may stay. */
+        for (int i = 0; i < CLOSING_TURNS && uv_run(&s->relay->loop, UV_RUN_NOWAIT); i++) {
         }
         lws_context_destroy(s->context); /* on a loop of somebody else's it takes two */
     }
