@@ -27,6 +27,8 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "error.h"
+
 struct user_channel;
 struct user_transport;
 
@@ -88,6 +90,12 @@ struct user_channel {
 
 /* The host's own sockets. @label is kept. */
 struct user_transport *user_host_transport_new(const char *label);
+/* Has the host any? A browser has none. */
+bool user_host_has_sockets(void);
+/* HTTP through JavaScript's fetch(), names by DNS over HTTPS, nothing else (web/net/fetch.js).
+ * @doh, @proxy: URLs, NULL for the default and none. NULL: @err. */
+struct user_transport *user_fetch_transport_new(const char *label, const char *doh,
+                                                const char *proxy, struct error *err);
 /* A network inside the process (sockets_loopback.c): for tests, and the model of an asynchronous
  * transport. */
 struct user_transport *user_loopback_transport_new(const char *label);

@@ -427,3 +427,16 @@ struct user_transport *user_host_transport_new(const char *label)
     t->base.label = label;
     return &t->base;
 }
+
+bool user_host_has_sockets(void)
+{
+    return true;
+}
+
+struct user_transport *user_fetch_transport_new(const char *label, const char *doh,
+                                                const char *proxy, struct error *err)
+{
+    (void)label, (void)doh, (void)proxy;
+    error_set(err, "fetch= is only there in the WebAssembly build");
+    return NULL;
+}

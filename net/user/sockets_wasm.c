@@ -1,8 +1,9 @@
 /*
- * Sockets under JavaScript as channels: the sockets themselves are numbers of web/node/sockets.js,
- * reached through node.js beside this file. Its errors are names there and errno here.
+ * Sockets under JavaScript as channels: the sockets themselves are numbers of web/node/sockets.js
+ * or, where there are none or the user wants it so, of web/net/fetch.js, reached through node.js
+ * beside this file. Its errors are names there and errno here.
  *
- * Node has no ICMP sockets: pings of the outside stay without an answer, which is said once.
+ * Neither has ICMP sockets: pings of the outside stay without an answer, which is said once.
  */
 #include <arpa/inet.h>
 #include <emscripten.h>
@@ -15,7 +16,10 @@
 #include "host/wasm.h"
 #include "net/user/sockets.h"
 
-int user_js_open(int family, bool stream, struct user_transport *owner);
+bool user_js_has_sockets(void);
+void user_js_configure_fetch(struct user_transport *owner, const char *doh, const char *proxy,
+                             const char *label);
+int user_js_open(int family, bool stream, struct user_transport *owner, bool fetch);
 int user_js_connect(int s, const char *host, int port);
 int user_js_bind(int s, const char *host, int port);
 int user_js_listen(int s, bool v6only);
@@ -32,11 +36,11 @@ int user_js_available(int s);
 void user_js_want(int s, unsigned events);
 unsigned user_js_poll(int s);
 void user_js_close(int s);
-bool user_js_name_server(int family, char *host, int host_len);
+bool user_js_name_server(int family, bool fetch, char *host, int host_len);
 
 struct js_transport {
     struct user_transport base;
-    bool ping_refused;
+    bool fetch, ping_refused;
 };
 
 struct js_channel {
@@ -142,7 +146,8 @@ static struct user_channel *js_open(struct user_transport *base, int family, int
         return NULL;
     *error = -ENOMEM;
     bool stream = type == SOCK_STREAM;
-    return wrap(t, user_js_open(family == AF_INET6 ? 6 : 4, stream, base), family, stream);
+    return wrap(t, user_js_open(family == AF_INET6 ? 6 : 4, stream, base, t->fetch), family,
+                stream);
 }
 
 static int js_bind(struct user_channel *c, const struct sockaddr *addr, socklen_t len)
@@ -277,8 +282,8 @@ static bool js_name_server(struct user_transport *t, int family, struct sockaddr
 {
     char host[64];
     socklen_t len = sizeof *addr;
-    (void)t;
-    if (!user_js_name_server(family == AF_INET6 ? 6 : 4, host, sizeof host))
+    bool fetch = ((struct js_transport *)t)->fetch;
+    if (!user_js_name_server(family == AF_INET6 ? 6 : 4, fetch, host, sizeof host))
         return false;
     memset(addr, 0, sizeof *addr);
     from_text(host, 0, (struct sockaddr *)addr, &len);
@@ -331,5 +336,23 @@ struct user_transport *user_host_transport_new(const char *label)
         return NULL;
     t->base.ops = &js_ops;
     t->base.label = label;
+    return &t->base;
+}
+
+bool user_host_has_sockets(void)
+{
+    return user_js_has_sockets();
+}
+
+struct user_transport *user_fetch_transport_new(const char *label, const char *doh,
+                                                const char *proxy, struct error *err)
+{
+    struct js_transport *t = (struct js_transport *)user_host_transport_new(label);
+    if (!t) {
+        error_set(err, "out of memory");
+        return NULL;
+    }
+    t->fetch = true;
+    user_js_configure_fetch(&t->base, doh ? doh : "", proxy ? proxy : "", label);
     return &t->base;
 }

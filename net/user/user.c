@@ -99,6 +99,8 @@ static void describe(struct net_client *nc, char *buf, size_t len)
     char network[INET_ADDRSTRLEN];
     inet_ntop(AF_INET, &u->network, network, sizeof network);
     int n = snprintf(buf, len, "net=%s,restrict=%s", network, u->restricted ? "on" : "off");
+    if (u->fetch)
+        snprintf(buf + n, len - (size_t)n, ",fetch=on");
     if (u->relay && (size_t)n + 1 < len) {
         buf[n++] = ',';
         relay_link_describe(u->relay, buf + n, len - (size_t)n);
@@ -135,8 +137,18 @@ static bool make_transport(struct user_net *u, const struct keyval *args,
                            struct user_transport **transport, struct error *err)
 {
     const char *url = keyval_get(args, "relay"), *token = keyval_get(args, "token");
+    const char *doh = keyval_get(args, "doh"), *proxy = keyval_get(args, "cors-proxy");
+    u->fetch = netdev_arg_bool(args, "fetch", !url && !user_host_has_sockets());
     if (token && !url)
         return error_set(err, "token= needs relay=");
+    if (url && u->fetch)
+        return error_set(err, "fetch=on makes no sense with relay=");
+    if ((doh || proxy) && !u->fetch)
+        return error_set(err, "doh= and cors-proxy= need fetch=on");
+    if (u->fetch) {
+        *transport = user_fetch_transport_new(u->nc.name, doh, proxy, err);
+        return *transport != NULL;
+    }
     if (!url) {
         *transport = user_host_transport_new(u->nc.name);
         return true;
@@ -243,6 +255,10 @@ static const struct netdev_option options[] = {
     { "smb", NETDEV_STRING, "DIR", "a directory for an SMB server (smbd) to share", 0 },
     { "smbserver", NETDEV_STRING, "ADDR", "the SMB server's address; default .4", 0 },
     RELAY_OPTIONS,
+    { "fetch", NETDEV_BOOL, NULL,
+      "nothing but HTTP, through fetch(); in a page on without relay=", 0 },
+    { "doh", NETDEV_STRING, "URL", "fetch: server for DNS over HTTPS", 0 },
+    { "cors-proxy", NETDEV_STRING, "URL", "fetch: put this before each URL", 0 },
     { NULL, 0, NULL, NULL, 0 },
 };
 /* clang-format on */

@@ -31,6 +31,7 @@ struct user_net {
     struct in_addr network;
     bool restricted;
     bool refused;             /* a frame from the guest waits in the queue in front of us */
+    bool fetch;               /* the outside is HTTP through fetch() */
     struct relay_link *relay; /* NULL: the sockets are the host's */
     struct user_guestfwd *guestfwds;
     char *smb_dir; /* configuration of the smbd that serves smb=; NULL: none */

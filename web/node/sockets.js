@@ -281,6 +281,10 @@ class SlipwaySockets {
     return peer ? s.peer : s.local ?? { address: s.family === 6 ? '::' : '0.0.0.0', port: 0 };
   }
 
+  setTtl(number, ttl) {
+    this.sockets[number].ttl = ttl;
+  }
+
   takeError(number) {
     const s = this.sockets[number];
     const code = s.error ? SlipwaySockets.code(s.error) : 0;
