@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "relay/address.h"
 #include "relay/log.h"
 #include "relay/loop.h"
 
@@ -26,6 +27,35 @@ enum {
 
 static void release(void *owner);
 
+/* An IPv6 client has a whole /64. Never 0 for a real one. */
+static uint64_t peer_key(int fd)
+{
+    struct sockaddr_storage sa = { 0 };
+    struct relay_address a;
+    socklen_t len = sizeof sa;
+    uint64_t key = 0;
+    if (getpeername(fd, (struct sockaddr *)&sa, &len))
+        return 0;
+    address_from_system(&a, &sa);
+    memcpy(&key, a.ip, a.family == 4 ? 4 : 8);
+    return key;
+}
+
+size_t connections_of_peer(const struct relay *relay, int fd)
+{
+    return (uintptr_t)table_get(&relay->by_address, peer_key(fd));
+}
+
+static void count_peer(struct connection *c, int change)
+{
+    struct table *t = &c->relay->by_address;
+    uintptr_t n = (uintptr_t)table_get(t, c->peer_key) + (uintptr_t)change;
+    if (n)
+        table_put(t, c->peer_key, (void *)n);
+    else
+        table_remove(t, c->peer_key);
+}
+
 struct connection *connection_new(struct relay *relay, struct lws *wsi,
                                   const struct endpoint *endpoint)
 {
@@ -36,6 +66,8 @@ struct connection *connection_new(struct relay *relay, struct lws *wsi,
     c->wsi = wsi;
     c->endpoint = endpoint;
     lws_get_peer_simple(wsi, c->peer, sizeof c->peer);
+    c->peer_key = peer_key(lws_get_socket_fd(wsi));
+    count_peer(c, 1);
     relay->metrics.clients++;
     relay->metrics.clients_total++;
     return c;
@@ -57,6 +89,7 @@ void connection_free(struct connection *c)
 {
     connection_drop_queue(c);
     timer_free(c->rate_timer);
+    count_peer(c, -1);
     c->relay->metrics.clients--;
     free(c);
 }

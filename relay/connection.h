@@ -47,7 +47,8 @@ struct connection {
     struct lws *wsi;
     const struct endpoint *endpoint;
     void *owner;
-    char peer[64]; /* its address, for the log */
+    char peer[64];     /* its address, for the log */
+    uint64_t peer_key; /* in relay->by_address */
     struct outgoing *head, *tail;
     size_t queued; /* bytes */
     bool was_full;
@@ -63,6 +64,8 @@ struct connection {
 
 struct connection *connection_new(struct relay *relay, struct lws *wsi,
                                   const struct endpoint *endpoint);
+/* How many connections has the address on the other side of this socket? */
+size_t connections_of_peer(const struct relay *relay, int fd);
 /* Called by the server. connection_write() returns what its callback must. */
 void connection_received(struct connection *c, const uint8_t *data, size_t len, bool binary,
                          bool last);

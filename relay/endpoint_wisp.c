@@ -297,6 +297,18 @@ static void found(void *owner, const struct relay_address *addresses, size_t n)
     }
 }
 
+/* Does its last label begin with a digit? Then it is no name (RFC 3696 2), but perhaps one of the
+ * old spellings of an address (0177.1, 2130706433, 0x7f.1), which programs don't agree on. */
+static bool looks_numeric(const char *host)
+{
+    size_t len = strlen(host);
+    while (len && host[len - 1] == '.')
+        len--;
+    while (len && host[len - 1] != '.')
+        len--;
+    return host[len] >= '0' && host[len] <= '9';
+}
+
 static void connect_stream(struct client *c, uint32_t number, const uint8_t *p, size_t len)
 {
     struct relay *relay = c->guest.connection->relay;
@@ -338,6 +350,8 @@ static void connect_stream(struct client *c, uint32_t number, const uint8_t *p, 
     if (address_parse(&a, host)) {
         a.port = port;
         found(s, &a, 1);
+    } else if (looks_numeric(host)) {
+        stream_close(s, INVALID);
     } else if (!c->guest.policy->dns) {
         stream_close(s, BLOCKED);
     } else {

@@ -256,6 +256,7 @@ int main(int argc, char **argv)
     server_free(relay.server);
     sessions_free(&relay);
     resolver_free(relay.resolver);
+    table_free(&relay.by_address);
     while (uv_run(&relay.loop, UV_RUN_NOWAIT)) {
     }
     uv_loop_close(&relay.loop);

@@ -28,6 +28,7 @@ struct relay {
     struct secret *secret;          /* of tokens; NULL: none */
     struct session *sessions;       /* all; session.h */
     struct table by_id;             /* those that have been named to a client */
+    struct table by_address;        /* connections of an address: connection.c */
     struct room *rooms;             /* all; room.h */
     struct attachment *attachments; /* attach.h */
     struct resolver *resolver;      /* resolver.h */

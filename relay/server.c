@@ -118,7 +118,9 @@ static int check_upgrade(struct server *s, struct lws *wsi)
     const char *rest;
     const struct endpoint *e = find_endpoint(s, path_of(wsi), &rest);
     int status = e ? check_handshake(wsi) : 404;
-    if (!status && (s->relay->stopping || s->relay->metrics.clients >= c->max_clients))
+    if (!status &&
+        (s->relay->stopping || s->relay->metrics.clients >= c->max_clients ||
+         connections_of_peer(s->relay, lws_get_socket_fd(wsi)) >= c->max_clients_per_address))
         status = 503;
     if (!status && !e->tells_origin && !good_origin(s, wsi))
         status = 403;

@@ -1,0 +1,203 @@
+"""Clients that want to do harm: memory stays bounded, the others don't notice."""
+import contextlib
+import os
+import resource
+import socket
+import struct
+import threading
+import time
+
+from relay import *
+from test_channels import A, ALL, B, ethernet
+
+MIB = 1 << 20
+
+
+def pour(s):
+    while True:
+        s.sendall(bytes(1 << 16))
+
+
+def lives(client, what):
+    """A well-behaved client is served promptly."""
+    start = time.monotonic()
+    client.send(message(PING, 0, b"are you?"))
+    while client.next()[0] != PONG:
+        pass
+    check(time.monotonic() - start < 5, f"{what}: the others wait")
+
+
+def test_slow_reader(emulator):
+    with Relay("--egress", "loopback") as relay, Server(pour) as server, Client(relay) as good:
+        before = relay.memory()
+        slow = [Client(relay, receive_buffer=4096) for _ in range(8)]
+        for c in slow:
+            for n in range(1, 31):
+                c.send(message(OPEN, n, struct.pack(">B3xI", TCP, 0x7fffffff) + address("127.0.0.1", server.port)))
+        for _ in range(20):
+            lives(good, "slow readers")
+            time.sleep(0.1)
+        check(relay.memory() - before < 30 * MIB, f"{(relay.memory() - before) // MIB} MiB for 8 clients that don't read")
+        for c in slow:
+            c.close()
+
+
+def test_flood_of_pings_without_reading(emulator):
+    with Relay() as relay, Client(relay) as good, Client(relay, receive_buffer=4096) as bad:
+        before = relay.memory()
+        bad.socket.settimeout(1)
+        with contextlib.suppress(OSError):
+            for _ in range(100):
+                bad.send(message(PING, 0, bytes(8)) * 60000)
+        lives(good, "pings")
+        check(relay.memory() - before < 20 * MIB, f"{(relay.memory() - before) // MIB} MiB for answers that nobody reads")
+        relay.wait_log("doesn't read|kept=")
+
+
+def test_slow_loris(emulator):
+    """Half a request, half a batch, byte by byte: each has its time, or little memory."""
+    with Relay("--max-clients", "200") as relay, Client(relay) as good:
+        before = relay.memory()
+        half = []
+        for _ in range(300):
+            s = socket.create_connection(("127.0.0.1", relay.port), 20)
+            s.sendall(b"GET / HTTP/1.1\r\nX-")
+            half.append(s)
+        clients = [Client(relay) for _ in range(50)]
+        for c in clients:  # half a message of 256 KiB each, then nothing
+            c.socket.sendall(c.frame(2, message(FRAMES, 1, bytes(262144))[:200000])[:150000])
+        lives(good, "slow loris")
+        check(relay.memory() - before < 50 * MIB, f"{(relay.memory() - before) // MIB} MiB")
+        end = time.monotonic() + 40
+        for s in half:
+            s.settimeout(max(0.1, end - time.monotonic()))
+            with contextlib.suppress(ConnectionResetError):
+                while s.recv(1000):
+                    pass
+        check(time.monotonic() < end, "half requests are waited for")
+        lives(good, "slow loris")
+        for c in clients:
+            c.close()
+
+
+def test_connect_flood(emulator):
+    with Relay("--max-clients", "50") as relay, Client(relay) as good:
+        good.join(1, "lab")
+        up, statuses = [], []
+        for _ in range(120):
+            ws = WebSocket(relay.port)
+            statuses.append(ws.status)
+            up.append(ws)
+        equal((statuses.count(101), statuses.count(503)), (49, 71))
+        lives(good, "connect flood")
+        for ws in up:
+            ws.close()
+        for _ in range(2000):
+            s = socket.create_connection(("127.0.0.1", relay.port), 20)
+            s.close()
+        for _ in range(100):
+            if relay.metric("clients") == 1:
+                break
+            time.sleep(0.05)
+        equal(relay.metric("clients"), 1)
+        with Client(relay) as c:
+            lives(c, "afterwards")
+        lives(good, "connect flood")
+
+
+def test_limit_of_clients_per_address(emulator):
+    with Relay("--max-clients-per-address", "3") as relay:
+        a = [WebSocket(relay.port) for _ in range(4)]
+        equal([ws.status for ws in a], [101, 101, 101, 503])
+        for ws in a:
+            ws.close()
+
+
+def test_credit_violation(emulator):
+    done = threading.Event()
+    with Relay("--egress", "loopback") as relay, Server(lambda s: done.wait(20)) as server, Client(relay) as good:
+        with Client(relay) as bad:
+            _, window, _ = bad.open(1, TCP, address("127.0.0.1", server.port))
+            piece = message(DATA, 1, bytes(200000))
+            with contextlib.suppress(OSError):
+                for _ in range(200):
+                    bad.send(piece)
+            code = bad.failure()[0]
+            check(code in (CREDIT_EXCEEDED, None), f"FAIL {code}")
+        relay.wait_log("code=CREDIT_EXCEEDED")
+        done.set()
+        lives(good, "credit violation")
+        with Client(relay) as bad:
+            bad.open(1, TCP, address("127.0.0.1", server.port))
+            bad.send(message(CREDIT, 1, struct.pack(">I", 0x7fffffff)))
+            equal(bad.failure()[0], CREDIT_OVERFLOW)
+
+
+def test_channel_exhaustion(emulator):
+    with Relay("--egress", "loopback", "--max-channels", "100", "--memory", "4M") as relay, Server(echo) as server, \
+            Client(relay) as good, Client(relay) as bad:
+        before = relay.memory()
+        results = [bad.open(n, UDP, address("0.0.0.0"))[0] for n in range(1, 151)]
+        equal((results.count(0), results.count(24)), (100, 50))
+        for n in range(1, 101):
+            bad.send(message(CLOSE, n, bytes(4)))
+            bad.expect(CLOSE, n)
+        windows = [bad.open(n, TCP, address("127.0.0.1", server.port))[:2] for n in range(1, 101)]
+        check(sum(w for _, w in windows) <= 4 * MIB, "windows of more than the client's memory")
+        lives(good, "channel exhaustion")
+        check(relay.memory() - before < 20 * MIB, "memory")
+
+
+def test_oversize_messages(emulator):
+    with Relay() as relay, Client(relay) as good:
+        before = relay.memory()
+        for payload in (struct.pack(">BBQ", 0x82, 0xff, 1 << 62), struct.pack(">BBQ", 0x82, 0xff, 1 << 63),
+                        struct.pack(">BBQ", 0x82, 0xff, 1 << 30)):
+            with Client(relay) as bad:
+                bad.socket.settimeout(2)
+                with contextlib.suppress(OSError):
+                    bad.socket.sendall(payload + b"abcd")
+                    for _ in range(80):
+                        bad.socket.sendall(bytes(1 << 16))
+                lives(good, "oversize")
+        with Client(relay) as bad:  # without end, in fragments
+            with contextlib.suppress(OSError):
+                bad.send_frame(2, message(PING, 0, bytes(8)) * 100, fin=False)
+                for _ in range(2000):
+                    bad.send_frame(0, message(PING, 0, bytes(8)) * 100, fin=False)
+            equal(bad.failure()[0] in (OVERSIZE, None), True)
+        relay.wait_log("code=OVERSIZE")
+        check(relay.memory() - before < 20 * MIB, "memory")
+
+
+def test_rates(emulator):
+    with Relay("--max-bytes-per-second", "2M", "--max-frames-per-second", "2000") as relay, Client(relay) as c, Client(relay) as good:
+        c.join(1, "lab")
+        start, sent = time.monotonic(), 0
+        frame = frame_entry(ethernet(ALL, A, bytes(46)))
+        while time.monotonic() < start + 3:
+            c.send(message(FRAMES, 1, frame * 100))
+            sent += 100
+            c.send(message(PING, 0, bytes(8)))
+            while c.next()[0] != PONG:
+                pass
+        took = time.monotonic() - start
+        check(sent < 2000 * took + 2500, f"{sent} frames in {took:.1f} s")
+        check(sent > 1000 * took or os.getloadavg()[0] > 4, f"only {sent} frames in {took:.1f} s")
+        lives(good, "rates")
+
+
+def test_many_idle_clients_are_small(emulator):
+    count = 1000
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2 * count + 100:
+        raise Skip("too few descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2 * count + 100), hard))
+    with Relay("--max-clients", "20000") as relay:
+        first = [Client(relay) for _ in range(50)]
+        before = relay.memory()
+        clients = [Client(relay) for _ in range(count)]
+        each = (relay.memory() - before) / count
+        check(each < 16384, f"{each:.0f} bytes each")
+        for c in first + clients:
+            c.close()
