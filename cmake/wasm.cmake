@@ -24,9 +24,9 @@ set(node_post ${CMAKE_SOURCE_DIR}/web/node/post.js)
 
 # What Node's program and the page's have in common besides node.js: networks that JavaScript makes. Each library comes
 # with the script that does its work, which stands before Emscripten's code.
-set(web_net_libraries ${CMAKE_SOURCE_DIR}/core/host/websocket.js)
+set(web_net_libraries ${CMAKE_SOURCE_DIR}/core/host/websocket.js ${CMAKE_SOURCE_DIR}/core/host/broadcast.js)
 set(web_net_scripts)
-foreach(name websocket doh http fetch)
+foreach(name websocket broadcast doh http fetch)
   list(APPEND web_net_scripts ${CMAKE_SOURCE_DIR}/web/net/${name}.js)
 endforeach()
 set(web_net_options)

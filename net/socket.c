@@ -5,6 +5,7 @@
  *   mcast=GROUP:PORT[,localaddr=ADDR]                             frames as multicast datagrams
  *   udp=HOST:PORT,localaddr=[HOST]:PORT, fd=H (datagram socket)   frames as datagrams
  *
+ *   channel=NAME                                                  frames through a BroadcastChannel
  *   relay=URL,room=NAME                                           frames through a relay
  *
  * IPv4 only, as there; stream and dgram are the netdevs that know more.
@@ -13,6 +14,7 @@
 #include <string.h>
 
 #include "host/host.h"
+#include "net/channel_link.h"
 #include "net/dgram_link.h"
 #include "net/netdev.h"
 #include "net/relay/ether.h"
@@ -108,10 +110,11 @@ static struct net_client *create(struct machine *m, const char *name, const stru
 {
     const char *fd = keyval_get(args, "fd"), *listen = keyval_get(args, "listen"),
                *connect = keyval_get(args, "connect"), *mcast = keyval_get(args, "mcast"),
-               *udp = keyval_get(args, "udp"), *local = keyval_get(args, "localaddr");
+               *udp = keyval_get(args, "udp"), *local = keyval_get(args, "localaddr"),
+               *channel = keyval_get(args, "channel");
     if (relay_ether_wanted(args))
         return relay_ether_new(m, "socket", name, args, NULL, err);
-    if (!!fd + !!listen + !!connect + !!mcast + !!udp != 1) {
+    if (!!fd + !!listen + !!connect + !!mcast + !!udp + !!channel != 1) {
         error_set(err, "exactly one of listen=, connect=, mcast=, udp= or fd= is required");
         return NULL;
     }
@@ -119,6 +122,8 @@ static struct net_client *create(struct machine *m, const char *name, const stru
         error_set(err, "localaddr= is only valid with mcast= or udp=");
         return NULL;
     }
+    if (channel)
+        return channel_link_new(m, "socket", name, channel, err);
     if (mcast)
         return over_multicast(m, name, mcast, local, err);
     if (udp)
@@ -136,6 +141,8 @@ static const struct netdev_option options[] = {
     { "localaddr", NETDEV_STRING, "ADDR[:PORT]",
       "mcast: address of the host's interface to use; udp: where to receive", 0 },
     { "udp", NETDEV_STRING, "HOST:PORT", "send UDP datagrams there", 0 },
+    { "channel", NETDEV_STRING, "NAME",
+      "a bus of all PCs in pages of this web site that say the same (BroadcastChannel)", 0 },
     RELAY_ROOM_OPTIONS,
     { NULL, 0, NULL, NULL, 0 },
 };

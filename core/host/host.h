@@ -125,6 +125,17 @@ size_t host_websocket_backlog(const struct host_websocket *w);
 /* @code: 1000 or 3000 to 4999. What was sent still goes out. */
 void host_websocket_close(struct host_websocket *w, unsigned code);
 
+/* A channel between all pages and workers of one web site (BroadcastChannel); under Node between
+ * the threads of the process. Messages go to all others that opened the same name, none comes back.
+ */
+struct host_broadcast;
+struct host_broadcast *host_broadcast_open(const char *name, size_t message_max,
+                                           void (*message)(void *opaque, const uint8_t *data,
+                                                           size_t len),
+                                           void *opaque, struct error *err);
+void host_broadcast_send(struct host_broadcast *b, const void *data, size_t len);
+void host_broadcast_close(struct host_broadcast *b);
+
 /* Translated code (core/jit-wasm): WebAssembly modules made at run time. host_jit_support: what the
  * engine can do, 0 where there is none. host_jit_init: @functions are what the modules import, by
  * the letters a, b, ...; @chain, if it isn't empty, a module whose function "0" takes the place of

@@ -31,6 +31,13 @@ size_t slipway_js_websocket_backlog(int socket);
 /* No event of it comes any more. */
 void slipway_js_websocket_close(int socket, unsigned code);
 
+struct host_broadcast;
+
+/* A number, or 0: there is no BroadcastChannel. */
+int slipway_js_broadcast_open(const char *name, size_t message_max, struct host_broadcast *owner);
+void slipway_js_broadcast_send(int channel, const void *data, size_t len);
+void slipway_js_broadcast_close(int channel);
+
 void slipway_js_start(void); /* begin to call slipway_turn() */
 void slipway_js_wake(void);
 /* JavaScript reported an event of a socket: slices of the machine get shorter for a while. */
