@@ -2,7 +2,7 @@
  * What the tests in a browser share: two sites on different origins (the page with its guests; a page of somebody else's), one
  * Chromium, and for each test a context of its own that notes every error of its pages.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -118,6 +118,22 @@ class Test {
   async close() {
     for (const context of this.#contexts) await context.close();
   }
+}
+
+/** The relay, as scripts/run starts it, with @options more. @returns {Promise<{url: string, port: number, close: function}>} */
+export async function startRelay(...options) {
+  const relay = spawn(path.join(root, 'build/native/slipway-relay'), ['--listen', '127.0.0.1:0', '--web', path.join(root, 'build/web'), ...options], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const url = await new Promise((resolve, reject) => {
+    let text = '';
+    relay.stderr.on('data', (data) => {
+      text += data;
+      const address = /listen address=(\S+)/.exec(text);
+      if (address) resolve(`http://${address[1]}/`);
+    });
+    relay.on('exit', (status) => reject(new Error(`the relay ended with status ${status}: ${text}`)));
+    relay.on('error', reject);
+  });
+  return { url, close: () => relay.kill() };
 }
 
 /** What a terminal of the page shows, its lines joined. */

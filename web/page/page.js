@@ -10,7 +10,9 @@ import { ScreenView } from './screen-view.js';
 import { Tabs } from './tabs.js';
 import { TerminalView } from './terminal-view.js';
 
-const DEFAULT = '-m 512 -kernel guest/vmlinuz -initrd guest/initrd.gz -append "console=ttyS0 quiet" -nic user,model=virtio-net-pci';
+// What scripts/run puts there, and its relay.
+const DEFAULT = '-m 512 -kernel guest/vmlinuz.gz -initrd guest/initrd.gz -append "console=ttyS0 quiet" ' +
+  '-netdev user,id=net0,relay=slipway -device virtio-net-pci,netdev=net0,romfile=';
 const UPDATE_MS = 1000;
 const get = (id) => document.getElementById(id);
 

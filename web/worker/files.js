@@ -2,7 +2,7 @@
  * The files that a PC is started with: what the options call FILE is a name that the page gave a File or bytes to, or else an
  * URL, relative to the page.
  *
- * Kernels, initial RAM disks and firmware are downloaded as a whole (download()). Disks are read in pieces (RemoteFile): by
+ * Kernels, initial RAM disks and firmware are downloaded as a whole (download()), unpacked if gzip has packed them. Disks are read in pieces (RemoteFile): by
  * HTTP Range requests, or slices of the user's file. A server that knows no ranges sends all of the image at once.
  */
 const CHUNK = 256 * 1024;
@@ -49,15 +49,20 @@ export function watched(response, progress) {
   return new Response(response.body.pipeThrough(count), { headers: response.headers });
 }
 
-/** @returns {Promise<Uint8Array>} */
+/** All of a file; what gzip has packed is unpacked here, many times as fast as by a guest. @returns {Promise<Uint8Array>} */
 export async function download(name, source, progress) {
-  if (source instanceof Blob) return new Uint8Array(await source.arrayBuffer());
-  const response = await get(name, source);
+  const response = source instanceof Blob ? new Response(source) : await get(name, source);
+  let data;
   try {
-    return new Uint8Array(await watched(response, (loaded, total) => progress(name, loaded, total)).arrayBuffer());
+    data = new Uint8Array(await watched(response, (loaded, total) => progress(name, loaded, total)).arrayBuffer());
   } catch {
     throw new Error(`${name}: the download broke off (${source})`);
   }
+  if (data[0] !== 0x1f || data[1] !== 0x8b) return data;
+  const unpacked = new Response(new Blob([data]).stream().pipeThrough(new DecompressionStream('gzip')));
+  return new Uint8Array(await unpacked.arrayBuffer().catch(() => {
+    throw new Error(`${name}: the gzip file is damaged or cut off`);
+  }));
 }
 
 /** A file that is read in chunks, with those lately used kept, and the next one fetched ahead of a sequential reader. */

@@ -1,0 +1,64 @@
+/** Linux with a network in the page, served by the relay: what scripts/run starts. */
+import fs from 'node:fs';
+import http from 'node:http';
+import path from 'node:path';
+import { root, startRelay, terminalText } from './lib.mjs';
+
+const PROMPT = /slipway:\S+#$/;
+
+export async function test_linux_boots_with_a_network_that_is_watched(t) {
+  const guest = path.join(root, 'build/web/guest');
+  fs.mkdirSync(guest, { recursive: true });
+  for (const name of ['vmlinuz.gz', 'initrd.gz']) fs.copyFileSync(path.join(root, 'build/guests', `web-${name}`), path.join(guest, name));
+  const web = http.createServer((request, response) => response.end('hello from outside\n'));
+  await new Promise((resolve) => web.listen(0, '127.0.0.1', resolve));
+  const relay = await startRelay();
+  try {
+    await boot(t, relay, web.address().port);
+  } finally {
+    relay.close();
+    web.close();
+  }
+}
+
+async function boot(t, relay, port) {
+  const page = await t.open(`${relay.url}?start`);
+  const screen = () => terminalText(page, 'Serial 1').then((text) => text.trimEnd());
+  const start = performance.now();
+  await t.eventually(screen, PROMPT, 'the serial line', 200);
+  console.log(`    prompt after ${((performance.now() - start) / 1000).toFixed(1)} s, ${/Up for .* s/.exec(await screen())}`);
+  t.match(await screen(), /eth0 has 10\.0\.2\.15\/24/, 'the address');
+  await t.picture(page, 'terminal');
+
+  await page.getByRole('tab', { name: 'Network' }).click();
+  await page.getByRole('button', { name: 'Capture', exact: true }).click();
+  await page.getByRole('button', { name: 'Stop capture' }).waitFor();
+  await page.getByRole('tab', { name: 'Serial 1' }).click();
+  const type = async (command, answer, seconds = 60) => {
+    await page.keyboard.type(`clear; ${command}\n`);
+    await t.eventually(screen, answer, command, seconds);
+  };
+  await type('uname -m', /^x86_64$/m);
+  await type('ping -c 2 10.0.2.2', /2 packets? received|2 received/);
+  await type(`curl -sS http://10.0.2.2:${port}/`, /hello from outside|refused|denied|unreachable|Failed|Could/i);
+  t.equal(/hello from outside/.test(await screen()), false, "the relay's loopback is in reach");
+
+  await page.getByRole('tab', { name: 'Network' }).click();
+  const rows = page.locator('[data-part=rows]');
+  await t.eventually(() => rows.textContent(), /ICMPecho|echo request/, 'the frames');
+  await t.eventually(() => page.locator('[data-part=clients]').textContent(), /virtio-net/, 'the cards');
+  await rows.locator('tr').first().click();
+  await t.eventually(() => page.locator('[data-part=details]').textContent(), /^0000 {2}/, 'the bytes');
+  await t.picture(page, 'network');
+  await t.accessible(page, 'the network view');
+  await page.getByLabel('Show only frames').fill('icmp');
+  await t.eventually(() => page.locator('[data-part=count]').textContent(), /of \d+ captured/, 'the count');
+  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Save pcap' }).click()]);
+  const pcap = fs.readFileSync(await download.path());
+  t.equal(pcap.readUInt32LE(0), 0xa1b2c3d4, 'the magic number of the pcap file');
+  await page.setViewportSize({ width: 360, height: 740 });
+  await t.accessible(page, 'the network view on a phone');
+  await t.picture(page, 'network-phone');
+  await page.getByRole('tab', { name: 'Serial 1' }).click();
+  await t.picture(page, 'terminal-phone');
+}
