@@ -8,6 +8,8 @@
 
 bool buffer_add(struct buffer *b, const void *data, size_t len)
 {
+    if (!len)
+        return true;
     if (len > b->room - b->end && b->at) {
         memmove(b->data, b->data + b->at, b->end - b->at);
         b->end -= b->at;

@@ -20,7 +20,7 @@
 
 enum {
     WINDOW = 256 << 10,
-    READ = 64 << 10,
+    READ = (64 << 10) - RELAY_HEADER, /* what makes a block of the queue */
     READS_AT_ONCE = 4,
 };
 

@@ -20,7 +20,7 @@
 
 enum {
     BLOCK_MIN = 2 << 10,
-    BLOCK_MAX = 128 << 10, /* messages are joined up to here */
+    BLOCK_MAX = 64 << 10, /* messages are joined up to here */
     WRITES_AT_ONCE = 64,
     CLOSE_S = 5,
 };
@@ -294,6 +294,24 @@ static int write_close(struct connection *c)
     frame[2] = (unsigned char)(c->close_code >> 8);
     frame[3] = (unsigned char)c->close_code;
     return lws_write(c->wsi, frame, 4, LWS_WRITE_HTTP) < 0 ? -1 : 0;
+}
+
+/* The other side's close frame: libwebsockets answers with its code, unless it is none that may be
+ * sent (RFC 6455 7.4), or we were first. */
+int connection_peer_closes(struct connection *c, const uint8_t *data, size_t len)
+{
+    unsigned code = len >= 2 ? (unsigned)(data[0] << 8 | data[1]) : 0;
+    bool sent = c->close_sent;
+    bool good = !len ||
+                (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006) ||
+                (code >= 3000 && code <= 4999);
+    if (!sent && good)
+        return 0;
+    c->closing = true;
+    c->close_code = 1002;
+    if (!sent)
+        write_close(c);
+    return -1;
 }
 
 int connection_write(struct connection *c)

@@ -70,6 +70,7 @@ size_t connections_of_peer(const struct relay *relay, int fd);
 void connection_received(struct connection *c, const uint8_t *data, size_t len, bool binary,
                          bool last);
 int connection_write(struct connection *c);
+int connection_peer_closes(struct connection *c, const uint8_t *data, size_t len);
 void connection_free(struct connection *c);
 
 /* @len bytes of room behind what is queued, in the last message if @join and it can take them, else

@@ -219,7 +219,7 @@ static int redirect(struct relay *relay, struct lws *wsi, const char *path)
 }
 
 int http_request(struct relay *relay, struct lws *wsi, struct http_answer *a, int root,
-                 const char *path)
+                 const char *path, size_t len)
 {
     struct file f;
     relay->metrics.http_requests_total++;
@@ -235,7 +235,8 @@ int http_request(struct relay *relay, struct lws *wsi, struct http_answer *a, in
                            NULL, relay->stopping ? "stopping\n" : "ok\n", relay->stopping ? 9 : 3);
     if (!strcmp(path, "/metrics") && relay->config->metrics)
         return metrics(relay, wsi);
-    int status = root < 0 ? 404 : file_open(&f, root, path);
+    /* %00 ends a string, not a path. */
+    int status = root < 0 || strlen(path) != len ? 404 : file_open(&f, root, path);
     if (status) {
         if (root >= 0)
             file_close(&f);

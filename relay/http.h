@@ -18,7 +18,7 @@ struct http_answer {
 /* libwebsockets' callbacks HTTP, HTTP_WRITEABLE and CLOSED_HTTP; what they return goes back to it.
  * @root: the directory of static files, -1: none. */
 int http_request(struct relay *relay, struct lws *wsi, struct http_answer *a, int root,
-                 const char *path);
+                 const char *path, size_t len);
 int http_writable(struct relay *relay, struct lws *wsi, struct http_answer *a);
 void http_closed(struct http_answer *a);
 

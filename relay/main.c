@@ -6,6 +6,7 @@
  * changed while clients are there is (permissions, limits, origins, static files, log level), for
  * the rest the log says that it needs a restart. SIGTERM and SIGINT end.
  */
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -228,6 +229,9 @@ int main(int argc, char **argv)
     }
     set_level(relay.config);
     signal(SIGPIPE, SIG_IGN);
+    /* Blocks of the queues come and go all the time: not by way of the system. */
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    mallopt(M_TRIM_THRESHOLD, 8 << 20);
     uv_loop_init(&relay.loop);
     relay.server = server_new(&relay, &err);
     if (!relay.server || !(relay.resolver = resolver_new(&relay, &err)))

@@ -29,7 +29,7 @@
 
 enum {
     BACKLOG = 1024,
-    RX_BUFFER = 32 << 10,  /* bytes that one read takes from a connection */
+    RX_BUFFER = 128 << 10,  /* bytes that one read takes from a connection */
     TX_PACKET = 1 << 20,   /* bytes that one write may have */
     HANDSHAKE_S = 10,      /* for TLS and the headers of a request */
     ACCEPT_PAUSE_MS = 100, /* out of descriptors: look again then */
@@ -168,7 +168,7 @@ static int callback(struct lws *wsi, enum lws_callback_reasons why, void *user, 
     struct peer *p = user;
     struct server *s = lws_context_user(lws_get_context(wsi));
     switch (why) {
-    case LWS_CALLBACK_HTTP: return http_request(s->relay, wsi, &p->answer, s->root, in);
+    case LWS_CALLBACK_HTTP: return http_request(s->relay, wsi, &p->answer, s->root, in, len);
     case LWS_CALLBACK_HTTP_WRITEABLE: return http_writable(s->relay, wsi, &p->answer);
     case LWS_CALLBACK_CLOSED_HTTP:
         if (p)
@@ -182,8 +182,8 @@ static int callback(struct lws *wsi, enum lws_callback_reasons why, void *user, 
                                 lws_is_final_fragment(wsi));
         return 0;
     case LWS_CALLBACK_SERVER_WRITEABLE: return p->connection ? connection_write(p->connection) : 0;
-    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: /* -1: without answering */
-        return p->connection && p->connection->close_sent ? -1 : 0;
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+        return p->connection ? connection_peer_closes(p->connection, in, len) : 0;
     case LWS_CALLBACK_CLOSED: closed(p); return 0;
     default: return 0;
     }
@@ -217,7 +217,7 @@ static bool make_context(struct server *s, struct error *err)
                    LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS,
         .foreign_loops = loops,
         .user = s,
-        .pt_serv_buf_size = 64 << 10,
+        .pt_serv_buf_size = RX_BUFFER + (16 << 10),
         .timeout_secs = HANDSHAKE_S,
         .timeout_secs_ah_idle = HANDSHAKE_S,
         .keepalive_timeout = 30,

@@ -35,7 +35,7 @@ def check(condition, what):
 
 def equal(got, wanted, what=""):
     if got != wanted:
-        raise Failure(f"{what}: {got!r} instead of {wanted!r}")
+        raise Failure(f"{what}: {repr(got)[:400]} instead of {repr(wanted)[:400]}")
 
 
 # The sanitizers' own end needs system calls that a relay doesn't.
@@ -125,7 +125,7 @@ class Relay:
 
 
 def request(port, path, headers={}, method="GET", host="127.0.0.1"):
-    """One HTTP request: status, headers (lower case), body."""
+    """One HTTP request: status (0: the connection was closed instead), headers (lower case), body."""
     with socket.create_connection((host, port), 20) as s:
         lines = [f"{method} {path} HTTP/1.1", f"Host: {host}:{port}", "Connection: close"]
         lines += [f"{k.replace('_', '-')}: {v}" for k, v in headers.items()]
@@ -133,6 +133,8 @@ def request(port, path, headers={}, method="GET", host="127.0.0.1"):
         data = b""
         while piece := s.recv(1 << 16):
             data += piece
+    if not data:
+        return 0, {}, b""
     head, _, body = data.partition(b"\r\n\r\n")
     first, *rest = head.decode("latin-1").split("\r\n")
     return int(first.split()[1]), {k.lower(): v for k, v in (l.split(": ", 1) for l in rest)}, body
