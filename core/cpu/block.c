@@ -37,6 +37,13 @@ static struct code_page *page_hash[PAGE_HASH_SIZE];
 static uint32_t flush_count;
 static struct block_cache *caches; /* of all CPUs */
 
+/* Instructions that cross a page have no cached block; what is known of those that ran lately. */
+#define CROSSINGS 256u
+static struct crossing {
+    uintptr_t code;
+    int32_t heat;
+} crossings[CROSSINGS];
+
 struct block_stats block_stats;
 int32_t block_heat = INT32_MAX;
 
@@ -312,15 +319,36 @@ static struct block *look_up_now(struct cpu *c, uintptr_t host)
 {
     return look_up(host, c->mode & MODE_CODE_MASK, (c->mode & (MODE_PE | MODE_VM)) == MODE_PE);
 }
+static struct crossing *crossing_slot(uintptr_t host)
+{
+    return &crossings[(host >> 12) % CROSSINGS];
+}
 bool block_was_run(struct cpu *c, uintptr_t host)
 {
-    return look_up_now(c, host) != NULL;
+    return look_up_now(c, host) != NULL || crossing_slot(host)->code == host;
 }
 void block_set_heat(struct cpu *c, uintptr_t host, int32_t heat)
 {
     struct block *b = look_up_now(c, host);
     if (b)
         b->heat = heat;
+    if (crossing_slot(host)->code == host)
+        crossing_slot(host)->heat = heat;
+}
+
+/* The scratch block for an instruction at @host that crosses its page; it gets hot like others. */
+static struct block *make_crossing(struct cpu *c, uintptr_t host, uint64_t la)
+{
+    enum { BLOCK_INSNS = 8 }; /* for the time that each run costs */
+    struct crossing *x = crossing_slot(host);
+    struct block *b = make_scratch(c, la);
+    if (x->code != host)
+        *x = (struct crossing){ host, block_heat };
+    if (b) {
+        b->heat = x->heat;
+        x->heat -= x->heat > 0 ? BLOCK_INSNS : 0;
+    }
+    return b;
 }
 
 struct block *block_find(struct cpu *c, bool single)
@@ -339,7 +367,9 @@ struct block *block_find(struct cpu *c, bool single)
     struct block *b = look_up_now(c, (uintptr_t)bytes);
     if (!b)
         b = make_cached(c, bytes, 4096 - (unsigned)(la & 0xfff));
-    if (!b || c->rip + b->bytes - 1 > c->cs_limit)
+    if (!b)
+        return make_crossing(c, (uintptr_t)bytes, la);
+    if (c->rip + b->bytes - 1 > c->cs_limit)
         return make_scratch(c, la);
     struct jump_entry *j = jump_slot(c, la);
     *j = (struct jump_entry){

@@ -10,11 +10,14 @@ mergeInto(LibraryManager.library, {
     // A function that is nothing but a tail call of itself; one that makes a v128.
     var tail = valid([1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 10, 6, 1, 4, 0, 18, 0, 11]);
     var simd = valid([1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 10, 9, 1, 7, 0, 65, 0, 253, 15, 26, 11]);
+    // Node 20's V8 has branch hints behind a flag.
+    if (simd && ENVIRONMENT_IS_NODE && parseInt(process.versions.v8) < 13)
+      require('v8').setFlagsFromString('--experimental-wasm-branch-hinting');
     return simd ? (tail ? 3 : 1) : 0;
   },
   $slipwayJit: { imports: {} },
   slipway_js_jit_init__deps: ['$slipwayJit'],
-  slipway_js_jit_init: function (functions, count, chain, length) {
+  slipway_js_jit_init: function (functions, count, chain, length, slot) {
     var imports = { m: wasmMemory, t: wasmTable };
     functions >>>= 0;
     chain >>>= 0;
@@ -25,7 +28,9 @@ mergeInto(LibraryManager.library, {
       return 1;
     try {
       var module = new WebAssembly.Module(HEAPU8.subarray(chain, chain + length));
-      imports.A = new WebAssembly.Instance(module, slipwayJit.imports).exports['0'];
+      var made = new WebAssembly.Instance(module, slipwayJit.imports).exports;
+      imports.A = made['0'];
+      wasmTable.set(slot, made['1']);
       return 1;
     } catch (e) {
       err('slipway: no translated code: ' + e);

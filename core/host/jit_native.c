@@ -5,7 +5,8 @@ unsigned host_jit_support(void)
 {
     return 0;
 }
-bool host_jit_init(void (*const *functions)(void), unsigned count, const uint8_t *chain, size_t len)
+bool host_jit_init(void (*const *functions)(void), unsigned count, const uint8_t *chain, size_t len,
+                   uint32_t slot)
 {
     return false;
 }

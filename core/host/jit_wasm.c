@@ -9,9 +9,10 @@ unsigned host_jit_support(void)
         support = slipway_js_jit_support();
     return (unsigned)support;
 }
-bool host_jit_init(void (*const *functions)(void), unsigned count, const uint8_t *chain, size_t len)
+bool host_jit_init(void (*const *functions)(void), unsigned count, const uint8_t *chain, size_t len,
+                   uint32_t slot)
 {
-    return slipway_js_jit_init(functions, count, chain, len);
+    return slipway_js_jit_init(functions, count, chain, len, slot);
 }
 bool host_jit_install(const uint8_t *module, size_t len, const uint32_t *slots, unsigned count)
 {

@@ -14,7 +14,7 @@ struct machine;
 /* Modules of translated code; see host.h. */
 unsigned slipway_js_jit_support(void);
 bool slipway_js_jit_init(void (*const *functions)(void), unsigned count, const void *chain,
-                         size_t len);
+                         size_t len, unsigned slot);
 bool slipway_js_jit_install(const void *module, size_t len, const void *slots, unsigned count);
 unsigned slipway_js_jit_slots(unsigned count);
 void slipway_js_jit_clear(unsigned slot, void (*stub)(void));

@@ -3,10 +3,12 @@
  *
  * A region that is left for another address stores its registers and tail-calls the chain with that
  * address. The chain looks the address up in the jump cache and tail-calls the region's function in
- * the table; on a miss, or when the slice is over, it returns to C. It is a small WebAssembly
- * function made at start-up, in a module of its own: in V8 every instance that imports a table has
- * a copy of it (as of version 11), so that modules with the table would cost more the more there
- * are. Engines without tail calls get a C function that always returns.
+ * the table; on a miss, or when the slice is over, it returns JIT_LEFT, and all regions that called
+ * one another return to C. chain_run(), the way in from C, is one too: it goes on where the guest
+ * returns to while there is a region. They are small WebAssembly
+ * functions made at start-up, in a module of their own: in V8 every instance that imports a table
+ * has a copy of it (as of version 11), so that modules with the table would cost more the more
+ * there are. Engines without tail calls get a C function that always returns.
  */
 #include <stddef.h>
 
@@ -14,27 +16,28 @@
 #include "jit-wasm/emit.h"
 
 static const struct wasm_import imports[IM_COUNT] = {
-    [IM_CHAIN] = { 'A', SIG_REGION },        [IM_READ] = { 'B', SIG_READ },
-    [IM_WRITE] = { 'C', SIG_WRITE },         [IM_RMW_READ] = { 'D', SIG_READ },
-    [IM_READ128] = { 'E', SIG_CHECK },       [IM_WRITE128] = { 'F', SIG_CHECK },
-    [IM_SEG_CHECK] = { 'G', SIG_CHECK },     [IM_HANDLER] = { 'H', SIG_HANDLER },
-    [IM_SETTLE] = { 'I', SIG_VOID },         [IM_MULHU] = { 'J', SIG_I64_I64 },
-    [IM_MULHS] = { 'K', SIG_I64_I64 },       [IM_SLOW_FP] = { 'L', SIG_HANDLER },
-    [IM_END_HANDLER] = { 'M', SIG_HANDLER },
+    [IM_CHAIN] = { 'A', SIG_REGION },    [IM_READ] = { 'B', SIG_READ },
+    [IM_WRITE] = { 'C', SIG_WRITE },     [IM_RMW_READ] = { 'D', SIG_READ },
+    [IM_READ128] = { 'E', SIG_CHECK },   [IM_WRITE128] = { 'F', SIG_CHECK },
+    [IM_SEG_CHECK] = { 'G', SIG_CHECK }, [IM_HANDLER] = { 'H', SIG_HANDLER },
+    [IM_SETTLE] = { 'I', SIG_VOID },     [IM_MULHU] = { 'J', SIG_I64_I64 },
+    [IM_MULHS] = { 'K', SIG_I64_I64 },   [IM_SLOW_FP] = { 'L', SIG_HANDLER },
+    [IM_STOP] = { 'M', SIG_HANDLER },
 };
 
-void chain_module(struct wbuf *out, const struct wbuf *const *codes, unsigned count)
+void chain_module(struct wbuf *out, const struct wasm_code *codes, unsigned count)
 {
     wasm_module(out, false, imports, IM_COUNT, codes, count);
 }
 
-static void chain_return(uint64_t rip)
+static uint32_t chain_return(uint64_t rip, uint32_t depth)
 {
     jit_cpu->rip = rip;
     jit_shared.status = LEAVE_CHAIN;
+    return JIT_LEFT;
 }
 
-enum { L_RIP, L_LA, L_AT, L_CONTEXT };
+enum { L_LA = L_DEPTH + 1, L_AT, L_CONTEXT };
 
 static void leave_unless_equal(struct emit *e, enum wasm_op ne)
 {
@@ -87,7 +90,13 @@ static void emit_chain_function(struct emit *e, struct cpu *c)
     op(e, W_I32_NE);
     branch(e, W_BR_IF, e->depth - 1);
     close_block(e);
+    emit_store_begin(e);
+    emit_load_fixed(e, W_I64_LOAD, &jit_stats.transfers);
+    emit_i64(e, 1);
+    op(e, W_I64_ADD);
+    emit_store_end(e, W_I64_STORE, &jit_stats.transfers);
     get_local(e, L_RIP);
+    get_local(e, L_DEPTH);
     get_local(e, L_AT);
     emit_mem_op(e, W_I32_LOAD, 2, jumps + offsetof(struct jit_jump, slot));
     op(e, W_RETURN_CALL_INDIRECT);
@@ -100,12 +109,40 @@ static void emit_chain_function(struct emit *e, struct cpu *c)
     emit_store_begin(e);
     emit_i32(e, LEAVE_CHAIN);
     emit_store_end(e, W_I32_STORE, &jit_shared.status);
+    emit_i32(e, JIT_LEFT);
     op(e, W_END);
+}
+
+/* A loop around the chain, which is function 0 of the same module. */
+static void emit_run_function(struct emit *e, struct cpu *c)
+{
+    wb_u32(&e->b, 0);
+    open_block(e, W_LOOP, W_VOID);
+    get_local(e, L_RIP);
+    get_local(e, L_DEPTH);
+    op(e, W_CALL);
+    wb_u32(&e->b, 0);
+    op(e, W_I32_EQZ);
+    open_block(e, W_IF, W_VOID);
+    emit_load_fixed(e, W_I64_LOAD, &c->rip);
+    set_local(e, L_RIP);
+    branch(e, W_BR, e->depth - 1);
+    close_block(e);
+    close_block(e);
+    emit_i32(e, JIT_LEFT);
+    op(e, W_END);
+}
+
+static uint32_t run_slot;
+
+void chain_run(struct cpu *c)
+{
+    ((region_fn *)(uintptr_t)run_slot)(c->rip, 0);
 }
 
 bool chain_init(struct cpu *c, bool tail_calls)
 {
-    static struct emit e;
+    static struct emit chain, run;
     void (*const functions[IM_COUNT])(void) = {
         [IM_CHAIN] = (void (*)(void))chain_return,
         [IM_READ] = (void (*)(void))jit_read,
@@ -116,20 +153,24 @@ bool chain_init(struct cpu *c, bool tail_calls)
         [IM_SEG_CHECK] = (void (*)(void))jit_seg_check,
         [IM_HANDLER] = (void (*)(void))jit_call_handler,
         [IM_SLOW_FP] = (void (*)(void))jit_slow_fp,
-        [IM_END_HANDLER] = (void (*)(void))jit_end_handler,
+        [IM_STOP] = (void (*)(void))jit_stop,
         [IM_SETTLE] = jit_settle,
         [IM_MULHU] = (void (*)(void))jit_mulhu,
         [IM_MULHS] = (void (*)(void))jit_mulhs,
     };
     struct wbuf module = { 0 };
     if (tail_calls) {
-        const struct wbuf *code = &e.b;
-        wb_reset(&e.b);
-        e.depth = 0;
-        emit_chain_function(&e, c);
-        wasm_module(&module, true, NULL, 0, &code, 1);
+        const struct wasm_code codes[] = { { .body = &chain.b }, { .body = &run.b } };
+        if (!run_slot)
+            run_slot = host_jit_slots(1);
+        wb_reset(&chain.b);
+        wb_reset(&run.b);
+        emit_chain_function(&chain, c);
+        emit_run_function(&run, c);
+        wasm_module(&module, true, NULL, 0, codes, 2);
     }
-    bool ok = !module.failed && host_jit_init(functions, IM_COUNT, module.data, module.len);
+    bool ok = !module.failed && (!tail_calls || run_slot) &&
+              host_jit_init(functions, IM_COUNT, module.data, module.len, run_slot);
     wb_free(&module);
     return ok;
 }

@@ -4,19 +4,25 @@
  *
  * Shape of a function:
  *
- *     (param rip)                         RIP of the region's entry; all addresses count from it
- *     prologue                            loads the registers that the region uses into locals
- *     block $chain
- *       block $leave
- *         body                            structured by flow.c
+ *     (param rip depth)                   RIP of the region's entry; all addresses count from it
+ *     prologue                            loads the registers that are live into locals
+ *     block $left
+ *       block $returned
+ *         block $chain
+ *           block $leave
+ *             body                        structured by flow.c; each exit stores what is dirty
+ *           end
+ *           hands all locals over to C, with a point and a status (jit_shared); to $left
+ *         end
+ *         tail-calls the chain (chain.c), which finds the region at `next`
  *       end
- *       leave: stores everything, returns to C with a point and a status (jit_shared)
+ *       returns JIT_RETURNED: the guest returned, to `next`
  *     end
- *     chain: stores everything and tail-calls the chain (chain.c), which finds the region at `next`
+ *     returns JIT_LEFT
  *
  * Registers live in locals: the 16 general ones as i64 in 64-bit code and i32 otherwise, XMM as
- * v128. Emission runs twice: the first pass finds out which registers the region uses and writes,
- * the second one emits knowing that.
+ * v128. Emission runs twice: the first pass finds out which registers the blocks read and write,
+ * the second one emits knowing what that means for the region.
  *
  * Faults: whatever can fault comes first in an instruction; only then registers and flags change.
  * So one `point` an instruction (where, how many instructions of the block were done, which form
@@ -33,11 +39,12 @@
 #include "jit-wasm/region.h"
 #include "jit-wasm/wasm.h"
 
-enum { EMIT_MAX_LOCALS = 512, EMIT_TMPS = 24, NO_LOCAL = -1 };
+enum { EMIT_MAX_LOCALS = 512, EMIT_TMPS = 24, EMIT_MAX_HINTS = 4096, NO_LOCAL = -1 };
 
 /* What the flags are, at some point of the emission. FK_CANON: in the four locals fz, fs, fc, fx,
- * as struct cpu has them. FK_DYN: as the local fk says at run time. Others: operands of an
- * operation of size osz (low two bits) in the raw locals; CF of INC and DEC is in fc. */
+ * as struct cpu has them. FK_MEM: in memory, as they were on entry (jit_shared.flags). FK_DYN: as
+ * the local fk says at run time. Others: operands of an operation of size osz (low two bits) in the
+ * raw locals; CF of INC and DEC is in fc. */
 enum flag_kind {
     FK_CANON = 0,
     FK_ADD = 4,    /* a, b */
@@ -56,12 +63,15 @@ enum flag_kind {
     FK_SHRD = 56,
     FK_DYN = 64,
     FK_CO = 128, /* together with one of the others: CF and OF are in fc all the same */
+    FK_MEM = 68,
 };
 #define FK_OP(k)  ((k) & ~(FK_CO | 3))
 #define FK_OSZ(k) ((unsigned)(k)&3)
 
 struct emit {
     struct wbuf b;
+    uint32_t hints[EMIT_MAX_HINTS]; /* offsets of branches; see wasm.h */
+    unsigned hint_count;
     struct region_code *r;
     struct region *out; /* points and instructions that handlers get */
     struct cpu *c;
@@ -77,18 +87,21 @@ struct emit {
     int16_t tmp[5][EMIT_TMPS]; /* by type: i32 i64 f32 f64 v128 */
     uint8_t tmp_next[5];
     int16_t gpr[16], xmm[16];
-    uint16_t gpr_used, gpr_written, xmm_used, xmm_written; /* of the whole region: first pass */
-    uint16_t gpr_written_now, xmm_written_now;             /* so far in this pass */
+    struct regs used, written_all; /* of the whole region: first pass */
+    struct regs written;           /* so far in this pass */
+    struct regs dirty;             /* now; point_dirty: before the instruction */
+    struct regs point_dirty;
     uint8_t raw_used;                      /* bits of raw[][]: of the whole region, first pass */
     int16_t fz, fs, fc, fx, fk, raw[2][3]; /* raw: [64 bits][a b r] */
     int16_t ip, next, budget;
 
-    int depth; /* open blocks, loops and ifs */
-    int leave, chain;
+    int depth;                        /* open blocks, loops and ifs */
+    int leave, chain, returned, left; /* labels */
     int16_t label[REGION_MAX_BLOCKS], dispatch[REGION_MAX_BLOCKS];
     int16_t dispatch_local;
 
     const struct rblock *blk;
+    int block, block_depth; /* its index; the depth of its code */
     const struct rinsn *n;
     unsigned index;   /* of n in its block */
     int kind;         /* enum flag_kind now */
@@ -101,10 +114,16 @@ struct emit {
     uint16_t fp_known[2][2];
 };
 
-/* ---- frame (emit.c) ---- */
+/* The parameters. */
+enum { L_RIP, L_DEPTH };
+
+/* ---- the function (emit.c) ---- */
 
 /* Emits the whole function into @e->b (locals and body as in a code section). False: too big. */
 bool emit_region(struct emit *e, struct region_code *r, struct region *out);
+
+/* The function that was emitted, in @e's memory. */
+struct wasm_code emit_code(const struct emit *e);
 
 /* ---- code bytes ---- */
 static inline void op(struct emit *e, enum wasm_op o)
@@ -127,6 +146,9 @@ void emit_store_end(struct emit *e, enum wasm_op o, const void *p);
 void open_block(struct emit *e, enum wasm_op o, enum wasm_type type);
 void close_block(struct emit *e);
 void branch(struct emit *e, enum wasm_op br, int label);
+/* The branch or `if` that is emitted next is seldom taken, or nearly always. */
+void unlikely_next(struct emit *e);
+void likely_next(struct emit *e);
 /* A fresh local of the function; a temporary that is free again after the instruction. */
 int emit_local(struct emit *e, enum wasm_type t);
 int emit_tmp(struct emit *e, enum wasm_type t);
@@ -153,17 +175,23 @@ void emit_rip(struct emit *e, int32_t off);
 /* A constant of a value type, cut to its size. */
 void emit_const(struct emit *e, unsigned osz, int64_t v);
 
-/* ---- leaving ---- */
+/* ---- ways in and out (emit_frame.c) ---- */
+
+/* Around the code of the blocks. */
+void frame_open(struct emit *e);
+void frame_close(struct emit *e);
+/* A local to a fixed address. */
+void store_local(struct emit *e, enum wasm_op o, int local, const void *p);
 
 /* The point of the current instruction: its number. */
 int emit_point(struct emit *e);
 /* Leaves the region with status @status at the current instruction if the i32 on the stack isn't 0.
  */
 void emit_leave_if(struct emit *e, int status);
+/* The same for the end of the slice, at the beginning of the block. */
+void emit_leave_budget(struct emit *e);
 /* Calls the interpreter's handler for the current instruction. */
 void emit_handler(struct emit *e);
-/* The same for one that ends its block, whatever it may have changed: goes on where it says. */
-void emit_end_handler(struct emit *e);
 /* The general registers that the handler of a system instruction may look at or change, or false.
  * (emit_sys.c) */
 bool sys_registers(const struct insn *i, uint16_t *registers);
@@ -172,11 +200,19 @@ bool sys_registers(const struct insn *i, uint16_t *registers);
  * register), flags must be canonical. @result: what it writes. */
 enum slow_result { SLOW_XMM, SLOW_GPR, SLOW_FLAGS };
 void emit_slow_fp(struct emit *e, int src, enum slow_result result);
+/* The end of the block is an instruction that may change more than registers: calls its handler,
+ * then on to succ[0] or to wherever it went. */
+void emit_stop(struct emit *e, int fall);
 /* Goes on at block @succ, or leaves for @off if that is OUTSIDE; @fall: the block that follows
  * anyway. */
 void emit_goto(struct emit *e, int succ, int32_t off, int fall);
-/* Tail-calls the region at the RIP in e->next. */
-void emit_chain(struct emit *e);
+/* All pop the RIP (i64) from the stack. To the region there: */
+void emit_exit(struct emit *e);
+/* ... which is where the guest returns to: */
+void emit_exit_return(struct emit *e);
+/* ... which is a function that the guest calls, its return address is pushed: then on at succ[1].
+ */
+void emit_exit_call(struct emit *e, int fall);
 
 /* ---- memory (emit_mem.c) ---- */
 
@@ -223,6 +259,14 @@ int flags_raw(struct emit *e, unsigned osz, unsigned k);
 void flags_set(struct emit *e, enum flag_kind op, unsigned osz);
 /* Brings the flags into the canonical locals (from any static kind; DYN by a call). */
 void flags_canonical(struct emit *e);
+/* From the locals to memory, whatever the kind: for the next region. */
+void flags_to_memory(struct emit *e);
+/* The same, but into struct cpu's words, for C; the kind is FK_MEM then. */
+void flags_to_cpu(struct emit *e);
+/* The canonical locals from struct cpu. */
+void flags_load(struct emit *e);
+/* The raw locals that there are. */
+void flags_store_raw(struct emit *e, struct jit_flags *to);
 /* Makes sure that CF is in bit 63 of fc whatever the kind is; the kind stays. */
 void flags_carry_to_fc(struct emit *e);
 /* fc was set, as struct cpu has it: those are CF and OF now, the other flags are what they were. */

@@ -1,9 +1,8 @@
 /*
  * Control transfers: how a block ends.
  *
- * Direct ones become edges of the region or exits to the jump cache. `ret` pops its target and
- * compares it with the places in the region that its function returns to; only a mismatch goes to
- * the jump cache, as indirect jumps and calls do.
+ * Direct jumps become edges of the region or exits. `ret` is for the region that called this one;
+ * calls and indirect jumps look their target up in the jump cache. emit_frame.c has how.
  */
 #include "jit-wasm/emit.h"
 
@@ -12,6 +11,8 @@ static void conditional(struct emit *e, int fall)
 {
     const struct rblock *b = e->blk;
     int kind = e->kind;
+    if (b->succ[0] == OUTSIDE)
+        unlikely_next(e);
     open_block(e, W_IF, W_VOID);
     emit_goto(e, b->succ[0], b->succ_off[0], OUTSIDE);
     close_block(e);
@@ -25,6 +26,8 @@ static void conditional_inverted(struct emit *e, int fall)
     const struct rblock *b = e->blk;
     int kind = e->kind;
     op(e, W_I32_EQZ);
+    if (b->succ[1] == OUTSIDE)
+        unlikely_next(e);
     open_block(e, W_IF, W_VOID);
     emit_goto(e, b->succ[1], b->succ_off[1], OUTSIDE);
     close_block(e);
@@ -87,7 +90,10 @@ static void push_return(struct emit *e)
 static void emit_call_direct(struct emit *e, int fall)
 {
     push_return(e);
-    emit_goto(e, e->blk->succ[0], e->blk->succ_off[0], fall);
+    emit_rip(e, e->blk->succ_off[0]);
+    if (!e->m64)
+        op(e, W_I64_EXTEND_I32_U);
+    emit_exit_call(e, fall);
 }
 
 /* A target that isn't canonical or beyond the limit of CS faults at this instruction: that is left
@@ -112,42 +118,28 @@ static void check_target(struct emit *e, int target)
     emit_leave_if(e, LEAVE_INTERP);
 }
 
-static void chain_to(struct emit *e, int target)
+/* The target as emit_exit*() take it. */
+static void get_target(struct emit *e, int target)
 {
-    flags_canonical(e);
     get_local(e, target);
     if (!e->m64)
         op(e, W_I64_EXTEND_I32_U);
-    set_local(e, e->next);
-    emit_chain(e);
 }
 
 static void emit_ret(struct emit *e)
 {
-    const struct rblock *b = e->blk;
     const struct insn *i = &e->n->i;
-    int32_t bytes = (1 << i->osz) + i->imm;
-    int target = emit_tmp(e, e->m64 ? W_I64 : W_I32), kind = e->kind;
+    int target = emit_tmp(e, e->m64 ? W_I64 : W_I32);
     emit_stack_peek(e, RSP, i->osz);
     set_local(e, target);
-    for (unsigned k = 0; k < b->ret_count; k++) {
-        get_local(e, target);
-        emit_rip(e, e->r->blocks[b->ret_to[k]].off);
-        op(e, e->m64 ? W_I64_EQ : W_I32_EQ);
-        open_block(e, W_IF, W_VOID);
-        emit_sp_add(e, bytes);
-        e->kind = kind;
-        emit_goto(e, b->ret_to[k], 0, OUTSIDE);
-        close_block(e);
-    }
-    e->kind = kind;
     check_target(e, target);
-    emit_sp_add(e, bytes);
-    chain_to(e, target);
+    emit_sp_add(e, (1 << i->osz) + i->imm);
+    get_target(e, target);
+    emit_exit_return(e);
 }
 
 /* Near indirect JMP and CALL. */
-static void emit_indirect(struct emit *e, bool call)
+static void emit_indirect(struct emit *e, bool call, int fall)
 {
     const struct insn *i = &e->n->i;
     int target = emit_tmp(e, e->m64 ? W_I64 : W_I32);
@@ -156,7 +148,11 @@ static void emit_indirect(struct emit *e, bool call)
     check_target(e, target);
     if (call)
         push_return(e);
-    chain_to(e, target);
+    get_target(e, target);
+    if (call)
+        emit_exit_call(e, fall);
+    else
+        emit_exit(e);
 }
 
 void emit_terminator(struct emit *e, int fall)
@@ -166,8 +162,8 @@ void emit_terminator(struct emit *e, int fall)
     case BE_COND: emit_cond(e, fall); break;
     case BE_CALL: emit_call_direct(e, fall); break;
     case BE_RET: emit_ret(e); break;
-    case BE_DYN: emit_indirect(e, false); break;
-    case BE_DYNCALL: emit_indirect(e, true); break;
-    default: emit_end_handler(e); break;
+    case BE_DYN: emit_indirect(e, false, fall); break;
+    case BE_DYNCALL: emit_indirect(e, true, fall); break;
+    default: emit_stop(e, fall); break;
     }
 }

@@ -5,7 +5,8 @@
  * at translation time, says what they are. A condition right after it is one comparison of those.
  * At the end of a block the kind is still known to a block that has no other predecessor; other
  * blocks get it as their need (live.c) has it: a number in the local fk, for which only C
- * (jit_settle) ever computes flags, or the canonical words of flags.h.
+ * (jit_settle) ever computes flags, or the canonical words of flags.h. Between regions they stay
+ * raw too, in memory.
  */
 #include "jit-wasm/emit.h"
 
@@ -338,36 +339,115 @@ static void canonical_double_shift(struct emit *e)
     set_result64(e);
 }
 
-/* The kind is only known at run time: C does it. Happens where an analysis was too coarse. */
-static void canonical_dyn(struct emit *e)
+/* ---- memory ---- */
+
+static void store_words(struct emit *e)
 {
-    static const struct {
-        enum wasm_op store;
-        bool wide;
-    } raw[2] = { { W_I32_STORE, false }, { W_I64_STORE, true } };
-    uint64_t *words[4] = { &e->c->fl_z, &e->c->fl_s, &e->c->fl_co, &e->c->fl_a };
-    int16_t locals[4] = { e->fz, e->fs, e->fc, e->fx };
-    for (int w = 0; w < 2; w++)
-        for (int k = 0; k < 3; k++)
-            if (e->raw[w][k] != NO_LOCAL) {
-                emit_store_begin(e);
-                get_local(e, e->raw[w][k]);
-                emit_store_end(e, raw[w].store,
-                               w ? (void *)&jit_shared.raw64[k] : (void *)&jit_shared.raw32[k]);
-            }
-    for (int k = 0; k < 4; k++) {
-        emit_store_begin(e);
-        get_local(e, locals[k]);
-        emit_store_end(e, W_I64_STORE, words[k]);
-    }
+    store_local(e, W_I64_STORE, e->fz, &e->c->fl_z);
+    store_local(e, W_I64_STORE, e->fs, &e->c->fl_s);
+    store_local(e, W_I64_STORE, e->fc, &e->c->fl_co);
+    store_local(e, W_I64_STORE, e->fx, &e->c->fl_a);
+}
+
+void flags_load(struct emit *e)
+{
+    emit_load_fixed(e, W_I64_LOAD, &e->c->fl_z);
+    set_local(e, e->fz);
+    emit_load_fixed(e, W_I64_LOAD, &e->c->fl_s);
+    set_local(e, e->fs);
+    emit_load_fixed(e, W_I64_LOAD, &e->c->fl_co);
+    set_local(e, e->fc);
+    emit_load_fixed(e, W_I64_LOAD, &e->c->fl_a);
+    set_local(e, e->fx);
+}
+
+static void store_raw(struct emit *e, unsigned wide, unsigned k, struct jit_flags *to)
+{
+    if (wide)
+        store_local(e, W_I64_STORE, e->raw[1][k], &to->raw64[k]);
+    else
+        store_local(e, W_I32_STORE, e->raw[0][k], &to->raw32[k]);
+}
+
+void flags_store_raw(struct emit *e, struct jit_flags *to)
+{
+    for (unsigned wide = 0; wide < 2; wide++)
+        for (unsigned k = 0; k < 3; k++)
+            if (e->raw[wide][k] != NO_LOCAL)
+                store_raw(e, wide, k, to);
+}
+
+static void store_kind(struct emit *e, int kind)
+{
     emit_store_begin(e);
-    get_local(e, e->fk);
-    emit_store_end(e, W_I32_STORE, &jit_shared.fk);
-    emit_call(e, IM_SETTLE);
-    for (int k = 0; k < 4; k++) {
-        emit_load_fixed(e, W_I64_LOAD, words[k]);
-        set_local(e, locals[k]);
+    emit_i32(e, kind);
+    emit_store_end(e, W_I32_STORE, &jit_shared.flags.kind);
+}
+
+/* Which raw operands a kind has, as a mask. */
+static unsigned operands(int kind)
+{
+    switch (FK_OP(kind)) {
+    case FK_LOGIC:
+    case FK_INC:
+    case FK_DEC: return 4;
+    case FK_ADC:
+    case FK_SBB:
+    case FK_SHLD:
+    case FK_SHRD: return 7;
+    default: return 3;
     }
+}
+
+void flags_to_memory(struct emit *e)
+{
+    switch (FK_OP(e->kind)) {
+    case FK_MEM: return;
+    case FK_CANON:
+        store_words(e);
+        store_kind(e, FK_CANON);
+        return;
+    case FK_DYN:
+        get_local(e, e->fk);
+        emit_i32(e, FK_MEM);
+        op(e, W_I32_NE);
+        open_block(e, W_IF, W_VOID);
+        store_words(e);
+        flags_store_raw(e, &jit_shared.flags);
+        store_local(e, W_I32_STORE, e->fk, &jit_shared.flags.kind);
+        close_block(e);
+        return;
+    default: break;
+    }
+    for (unsigned k = 0; k < 3; k++)
+        if (operands(e->kind) >> k & 1)
+            store_raw(e, FK_OSZ(e->kind) == 3, k, &jit_shared.flags);
+    if (FK_OP(e->kind) == FK_INC || FK_OP(e->kind) == FK_DEC || (e->kind & FK_CO))
+        store_local(e, W_I64_STORE, e->fc, &e->c->fl_co);
+    store_kind(e, e->kind);
+}
+
+/* Flags in memory are in struct cpu from here on. */
+static void settle_memory(struct emit *e)
+{
+    emit_load_fixed(e, W_I32_LOAD, &jit_shared.flags.kind);
+    unlikely_next(e);
+    open_block(e, W_IF, W_VOID);
+    emit_call(e, IM_SETTLE);
+    close_block(e);
+}
+
+void flags_to_cpu(struct emit *e)
+{
+    if (e->kind != FK_MEM && e->kind != FK_DYN) {
+        flags_canonical(e);
+        store_words(e);
+        store_kind(e, FK_CANON);
+    } else {
+        flags_to_memory(e);
+        settle_memory(e);
+    }
+    e->kind = FK_MEM;
 }
 
 void flags_canonical(struct emit *e)
@@ -399,7 +479,10 @@ void flags_canonical(struct emit *e)
     case FK_MUL: canonical_mul(e, false); break;
     case FK_SHLD:
     case FK_SHRD: canonical_double_shift(e); break;
-    default: canonical_dyn(e); break;
+    default:
+        flags_to_cpu(e);
+        flags_load(e);
+        break;
     }
     if (co != NO_LOCAL) {
         get_local(e, co);
@@ -484,6 +567,7 @@ void flags_carry_to_fc(struct emit *e)
     case FK_INC:
     case FK_DEC:
     case FK_DYN: return;
+    case FK_MEM: flags_canonical(e); return;
     default: break;
     }
     flags_carry(e);
@@ -684,13 +768,37 @@ void flags_set_carry(struct emit *e)
     set_local(e, e->fc);
 }
 
+/* The canonical words from memory, but for CF and OF: those are in fc already. */
+static void load_szap(struct emit *e)
+{
+    settle_memory(e);
+    emit_load_fixed(e, W_I64_LOAD, &e->c->fl_z);
+    set_local(e, e->fz);
+    emit_load_fixed(e, W_I64_LOAD, &e->c->fl_s);
+    set_local(e, e->fs);
+    emit_load_fixed(e, W_I64_LOAD, &e->c->fl_a);
+    set_local(e, e->fx);
+}
+
 void flags_set_co(struct emit *e)
 {
-    if (e->kind == FK_DYN) {
+    if (e->kind == FK_MEM) {
+        load_szap(e);
+        e->kind = FK_CANON;
+    } else if (e->kind == FK_DYN) {
+        get_local(e, e->fk);
+        emit_i32(e, FK_MEM);
+        op(e, W_I32_EQ);
+        open_block(e, W_IF, W_VOID);
+        load_szap(e);
+        emit_i32(e, FK_CANON);
+        set_local(e, e->fk);
+        op(e, W_ELSE);
         get_local(e, e->fk);
         emit_i32(e, FK_CO);
         op(e, W_I32_OR);
         set_local(e, e->fk);
+        close_block(e);
     } else if (e->kind != FK_CANON) {
         e->kind |= FK_CO;
     }

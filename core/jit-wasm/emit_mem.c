@@ -88,6 +88,7 @@ static bool seg_is_flat(const struct emit *e, unsigned seg)
 static void check_fault(struct emit *e)
 {
     emit_load_fixed(e, W_I32_LOAD, &jit_shared.fault);
+    unlikely_next(e);
     branch(e, W_BR_IF, e->leave);
 }
 
@@ -128,6 +129,7 @@ int emit_linear(struct emit *e, unsigned seg, unsigned bytes, enum access a)
     emit_load_fixed(e, W_I32_LOAD8_U, &e->c->seg_check[seg]);
     emit_i32(e, a == ACCESS_WRITE ? SEG_CHECK_WRITE : SEG_CHECK_READ);
     op(e, W_I32_AND);
+    unlikely_next(e);
     open_block(e, W_IF, W_VOID);
     get_la64(e, la);
     emit_i32(e, emit_point(e));
@@ -205,6 +207,7 @@ static void look_up(struct emit *e, int la, unsigned bytes, enum access a)
         op(e, W_I32_AND);
         op(e, W_I32_NE);
     }
+    unlikely_next(e);
     branch(e, W_BR_IF, e->depth);
     get_local(e, at);
     emit_mem_op(e, W_I32_LOAD, 2, tlb + offsetof(struct tlb_entry, addend));
@@ -264,6 +267,7 @@ void emit_store(struct emit *e, int la, unsigned seg, unsigned osz, int value)
         op(e, W_I64_EXTEND_I32_U);
     call_slow(e, IM_WRITE, 1u << osz, seg, ACCESS_WRITE);
     after_slow(e);
+    unlikely_next(e);
     branch(e, W_BR_IF, e->leave);
     close_block(e);
 }
@@ -370,6 +374,7 @@ void emit_rmw_load(struct emit *e, int la, unsigned seg, unsigned osz, int *host
 void emit_rmw_store(struct emit *e, int la, unsigned seg, unsigned osz, int host, int value)
 {
     get_local(e, host);
+    likely_next(e);
     open_block(e, W_IF, W_VOID);
     get_local(e, host);
     get_local(e, value);
@@ -382,6 +387,7 @@ void emit_rmw_store(struct emit *e, int la, unsigned seg, unsigned osz, int host
         op(e, W_I64_EXTEND_I32_U);
     call_slow(e, IM_WRITE, 1u << osz, seg, ACCESS_WRITE);
     after_slow(e);
+    unlikely_next(e);
     branch(e, W_BR_IF, e->leave);
     close_block(e);
 }

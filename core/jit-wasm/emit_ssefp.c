@@ -244,6 +244,7 @@ static void open_fast(struct emit *e, struct fp *f, bool needs_mxcsr)
         get_local(e, e->fp_fast);
         term(e, f);
     }
+    likely_next(e);
     open_block(e, W_IF, W_VOID);
 }
 
@@ -491,6 +492,7 @@ static void emit_from_gpr(struct emit *e, const struct insn *i)
         return;
     }
     get_local(e, e->fp_fast);
+    likely_next(e);
     open_block(e, W_IF, W_VOID);
     emit_get_rm(e, wide ? 3 : 2);
     op(e, (enum wasm_op)ops[f.w][wide]);

@@ -6,7 +6,7 @@
  * branches out of nested blocks. A component of several blocks (or with an edge to itself) becomes
  * a loop: with one entry, that is the loop's header, edges to it are branches to the loop, and the
  * rest is structured again without them. With several entries (code that jumps into the middle of a
- * loop; a function that is called from within a cycle) the loop starts with a dispatch on a local
+ * loop) the loop starts with a dispatch on a local
  * that every edge to one of the entries sets first. So any graph can be expressed, and only truly
  * irreducible loops pay for it.
  */
@@ -35,15 +35,6 @@ struct scope {
     int16_t blocks;
 };
 
-static int successor(const struct rblock *b, unsigned k)
-{
-    return k < 2 ? b->succ[k] : b->ret_to[k - 2];
-}
-static unsigned successors(const struct rblock *b)
-{
-    return 2u + b->ret_count;
-}
-
 /* Tarjan's algorithm; components come out in reverse topological order. */
 static void visit(struct scope *s, int v)
 {
@@ -51,8 +42,8 @@ static void visit(struct scope *s, int v)
     s->index[v] = s->low[v] = s->next_index++;
     s->stack[s->depth++] = (int16_t)v;
     s->on_stack[v] = 1;
-    for (unsigned k = 0; k < successors(b); k++) {
-        int w = successor(b, k);
+    for (unsigned k = 0; k < 2; k++) {
+        int w = b->succ[k];
         if (w < 0 || !s->in[w] || s->f->cut[w])
             continue;
         if (s->index[w] < 0) {
@@ -78,10 +69,7 @@ static void visit(struct scope *s, int v)
 static bool has_edge(const struct scope *s, int from, int to)
 {
     const struct rblock *b = &s->f->r->blocks[from];
-    for (unsigned k = 0; k < successors(b); k++)
-        if (successor(b, k) == to)
-            return true;
-    return false;
+    return b->succ[0] == to || b->succ[1] == to;
 }
 
 static void structure(struct flow *f, const int16_t *blocks, int count, const int16_t *roots,

@@ -139,26 +139,30 @@ int jit_call_handler(struct cpu *c, const struct insn *i)
     return (int)r;
 }
 
-/* Nothing that only cpu_run() does is to be done. */
-static bool can_go_on(const struct cpu *c)
+/* Nothing that cpu_run() would have to look at before the next instruction? An interrupt that comes
+ * in the shadow of STI waits for an exit anyway. */
+static bool may_go_on(struct cpu *c)
 {
-    return !(c->intr && interrupt_wanted(c)) && !cpu_debugging(c) && !c->shadow && !c->shadow_ss &&
-           !c->halted && !c->triple_fault && !c->exc.pending &&
-           c->tlb[ACCESS_READ] != &c->tlb_never;
+    if (c->exc.pending || c->halted || c->triple_fault || cpu_debugging(c) || c->shadow_ss ||
+        c->tlb[ACCESS_READ] == &c->tlb_never || (c->intr && interrupt_wanted(c)))
+        return false;
+    c->shadow = false;
+    return true;
 }
 
-int jit_end_handler(struct cpu *c, const struct insn *i)
+int jit_stop(struct cpu *c, const struct insn *i)
 {
-    int32_t budget = c->budget;
+    uint32_t context = c->jump_context;
     jit_handler_calls[i->op]++;
     enum exec r = i->fn(c, i);
-    if (c->budget != budget)
-        lockstep_device();
-    if ((r != EXEC_STOP && r != EXEC_JUMP && r != EXEC_NEXT) || !can_go_on(c))
-        return r == EXEC_NEXT ? EXEC_STOP : (int)r;
-    if (r != EXEC_JUMP)
+    if (r == EXEC_NEXT || r == EXEC_STOP)
         c->rip = cpu_next_rip(c, i);
-    return EXEC_NEXT;
+    if (r == EXEC_FAULT || r == EXEC_AGAIN || !may_go_on(c)) {
+        jit_shared.status = r == EXEC_NEXT ? EXEC_STOP : (int)r;
+        return STOP_LEFT;
+    }
+    bool same = r != EXEC_JUMP && c->jump_context == context && !jit_shared.region->dead;
+    return same ? STOP_ON : STOP_ELSEWHERE;
 }
 
 int jit_slow_fp(struct cpu *c, const struct insn *i)
@@ -167,12 +171,13 @@ int jit_slow_fp(struct cpu *c, const struct insn *i)
 }
 
 /* What a dropped region's slot does: back to C, and the jump cache forgets the way here. */
-void jit_stub(uint64_t rip)
+uint32_t jit_stub(uint64_t rip, uint32_t depth)
 {
     uint64_t la = (jit_cpu->seg_base[SEG_CS] + rip) & jit_cpu->la_mask;
     jit_jump_slot(la)->context = 0;
     jit_cpu->rip = rip;
     jit_shared.status = LEAVE_CHAIN;
+    return JIT_LEFT;
 }
 
 uint64_t jit_mulhu(uint64_t a, uint64_t b)
@@ -186,12 +191,12 @@ uint64_t jit_mulhs(uint64_t a, uint64_t b)
 
 /* ---- flags ---- */
 
-void jit_settle_kind(struct cpu *c, int kind)
+void jit_settle_kind(struct cpu *c, int kind, const struct jit_flags *f)
 {
     unsigned osz = FK_OSZ(kind), bits = 8u << osz;
-    uint64_t a = osz == 3 ? jit_shared.raw64[0] : jit_shared.raw32[0];
-    uint64_t b = osz == 3 ? jit_shared.raw64[1] : jit_shared.raw32[1];
-    uint64_t r = osz == 3 ? jit_shared.raw64[2] : jit_shared.raw32[2];
+    uint64_t a = osz == 3 ? f->raw64[0] : f->raw32[0];
+    uint64_t b = osz == 3 ? f->raw64[1] : f->raw32[1];
+    uint64_t r = osz == 3 ? f->raw64[2] : f->raw32[2];
     uint64_t mask = bits == 64 ? ~0ull : (1ull << bits) - 1;
     bool cf;
     int64_t sa = (int64_t)sext_bits(a, bits), sb = (int64_t)sext_bits(b, bits);
@@ -254,5 +259,6 @@ void jit_settle_kind(struct cpu *c, int kind)
 
 void jit_settle(void)
 {
-    jit_settle_kind(jit_cpu, (int)jit_shared.fk);
+    jit_settle_kind(jit_cpu, (int)jit_shared.flags.kind, &jit_shared.flags);
+    jit_shared.flags.kind = FK_CANON;
 }

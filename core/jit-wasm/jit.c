@@ -93,8 +93,8 @@ static struct region *translate(struct cpu *c)
     if (ok)
         r->slot = cache_slot();
     if (ok && r->slot) {
-        const struct wbuf *body = &e.b;
-        chain_module(&module, &body, 1);
+        const struct wasm_code function = emit_code(&e);
+        chain_module(&module, &function, 1);
         r->wasm_bytes = (uint32_t)module.len;
         int64_t emitted = host_monotonic_ns();
         ok = !module.failed && host_jit_install(module.data, module.len, &r->slot, 1);
@@ -145,18 +145,41 @@ static struct region *region_at(struct cpu *c, bool make)
 
 /* ---- leaving ---- */
 
+/* Registers and flags of a region that was left at @p. */
+static void take_state(struct cpu *c, const struct jit_point *p)
+{
+    uint32_t kind = p->kind == FK_DYN ? jit_shared.left.flags.kind : p->kind;
+    for (unsigned k = 0; k < 16; k++) {
+        if (p->gprs >> k & 1)
+            c->gpr[k] = jit_shared.left.gpr[k];
+        if (p->xmms >> k & 1)
+            memcpy(&c->xmm[k], jit_shared.left.xmm[k], 16);
+    }
+    if (kind == FK_MEM) {
+        jit_settle();
+        return;
+    }
+    jit_shared.flags.kind = FK_CANON;
+    c->fl_z = jit_shared.left.words[0];
+    c->fl_s = jit_shared.left.words[1];
+    c->fl_co = jit_shared.left.words[2];
+    c->fl_a = jit_shared.left.words[3];
+    jit_settle_kind(c, (int)kind, &jit_shared.left.flags);
+}
+
 bool jit_left(struct cpu *c)
 {
     int status = jit_shared.status;
     if (status == LEAVE_CHAIN) {
+        jit_settle();
         jit_stats.exits[c->budget > 0 ? LEAVE_CHAIN : LEAVE_BUDGET]++;
         return true;
     }
     jit_stats.exits[status]++;
     const struct jit_point *p = &jit_shared.region->points[jit_shared.point];
+    take_state(c, p);
     uint64_t here = (jit_shared.ip + (uint64_t)(int64_t)p->off) & c->la_mask;
     jit_shared.fault = 0;
-    jit_settle_kind(c, p->kind == FK_DYN ? (int)jit_shared.fk : p->kind);
     if (p->unused > 0)
         c->budget += p->unused;
     switch (status) {
@@ -183,7 +206,10 @@ static bool enter(struct cpu *c, uint32_t slot)
     if (unlikely(lockstep_on())) {
         on = lockstep_enter(c, slot);
     } else {
-        ((region_fn *)(uintptr_t)slot)(c->rip);
+        if (tail_calls)
+            chain_run(c);
+        else
+            ((region_fn *)(uintptr_t)slot)(c->rip, JIT_DEPTH);
         on = jit_left(c);
     }
     jit_stats.insns += cpu_icount(c) - start;

@@ -22,11 +22,12 @@
 
 /* Where a region can be left, and what C has to know to go on. */
 struct jit_point {
-    int32_t off;    /* of the instruction, from the entry */
-    uint8_t len;    /* of it */
-    uint8_t kind;   /* enum flag_kind */
-    int16_t unused; /* instructions of the block that were paid for and not run, this one included;
-                       -1: nothing was paid yet */
+    int32_t off;         /* of the instruction, from the entry */
+    uint8_t len;         /* of it */
+    uint8_t kind;        /* enum flag_kind */
+    int16_t unused;      /* instructions of the block that were paid for and not run, this one
+                            included; -1: nothing was paid yet */
+    uint16_t gprs, xmms; /* registers that are newer in jit_shared.left than in the CPU */
 };
 
 /* Why a region returned to C: enum exec, or these. */
@@ -37,12 +38,25 @@ enum {
     LEAVE_COUNT
 };
 
+/* Flags as operands of the operation that they come from. */
+struct jit_flags {
+    uint64_t raw64[3]; /* operands, by the kind's size */
+    uint32_t raw32[3];
+    uint32_t kind; /* enum flag_kind */
+};
+
 /* Shared with translated code. */
 struct jit_shared {
-    uint64_t ip;       /* RIP of the entry of the region that was left */
-    uint64_t raw64[3]; /* enum flag_kind's operands */
-    uint32_t raw32[3];
-    uint32_t fk;
+    uint64_t ip; /* RIP of the entry of the region that was left */
+    /* The CPU's flags between regions: these, or those in struct cpu (FK_CANON). Only translated
+     * code leaves any other kind here. */
+    struct jit_flags flags;
+    struct { /* what a region had in locals when it was left at a point */
+        struct jit_flags flags;
+        uint64_t words[4]; /* FK_CANON: fl_z, fl_s, fl_co, fl_a; FK_INC, FK_DEC: fl_co */
+        uint64_t gpr[16];
+        _Alignas(16) uint8_t xmm[16][16];
+    } left;
     struct region *region; /* running */
     int32_t point, status;
     uint32_t fault;                   /* a slow path failed: point and status are set */
@@ -67,12 +81,19 @@ static inline struct jit_jump *jit_jump_slot(uint64_t la)
     return &jit_jumps[(k ^ k >> 12) & (JIT_JUMPS - 1)];
 }
 
-/* What a table slot of translated code holds; called with the RIP of the region's entry. */
-typedef void region_fn(uint64_t rip);
+/* What a table slot of translated code holds; called with the RIP of the region's entry, and from
+ * how many regions deep. JIT_LEFT: back to C, jit_shared.status says why. JIT_RETURNED: the guest
+ * returned, to c->rip; regions that called this one compare that with where they wait. */
+typedef uint32_t region_fn(uint64_t rip, uint32_t depth);
+enum { JIT_RETURNED, JIT_LEFT };
+/* Regions call one another so deep at most; then they jump. The host's stack must hold as many
+ * frames of any size. */
+#define JIT_DEPTH 48
 
 struct jit_stats {
     uint64_t insns;              /* run in regions, those of handlers included */
     uint64_t entries;            /* of regions from C */
+    uint64_t transfers;          /* from region to region: counted by the chain */
     uint64_t exits[LEAVE_COUNT]; /* by status; LEAVE_CHAIN: the chain found nothing */
     int64_t emit_ns, install_ns;
 };
@@ -108,14 +129,17 @@ enum jit_import {
     IM_MULHU,
     IM_MULHS,
     IM_SLOW_FP,
-    IM_END_HANDLER,
+    IM_STOP,
     IM_COUNT
 };
 /* Makes the function behind IM_CHAIN and hands all to the host. False: no translated code. */
 bool chain_init(struct cpu *c, bool tail_calls);
+/* Runs the region at c->rip, which the jump cache has, and all that follow, until C has to look. */
+void chain_run(struct cpu *c);
 struct wbuf;
+struct wasm_code;
 /* One module of @count functions. */
-void chain_module(struct wbuf *out, const struct wbuf *const *codes, unsigned count);
+void chain_module(struct wbuf *out, const struct wasm_code *codes, unsigned count);
 
 uint64_t jit_read(uint64_t la, uint32_t point, uint32_t info);
 uint32_t jit_write(uint64_t la, uint64_t value, uint32_t point, uint32_t info);
@@ -124,22 +148,24 @@ uint64_t jit_read128(uint64_t la, uint32_t point, uint32_t info);  /* to jit_sha
 uint64_t jit_write128(uint64_t la, uint32_t point, uint32_t info); /* from there */
 uint64_t jit_seg_check(uint64_t ea, uint32_t point, uint32_t info);
 int jit_call_handler(struct cpu *c, const struct insn *i); /* enum exec */
-/* The same for one that ends its block. EXEC_NEXT: goes on at c->rip, with a look-up, since mode
- * and mappings may have changed. */
-int jit_end_handler(struct cpu *c, const struct insn *i);
+/* The handler of an instruction that may change more than registers. Then: on behind it, with
+ * nothing changed that the region relies on; on at c->rip, in the region that is there now; or
+ * leave with jit_shared.status. */
+enum jit_stop { STOP_ON, STOP_ELSEWHERE, STOP_LEFT };
+int jit_stop(struct cpu *c, const struct insn *i); /* enum jit_stop */
 /* The same for one that neither accesses memory nor takes long. */
 int jit_slow_fp(struct cpu *c, const struct insn *i);
-void jit_stub(uint64_t rip);
+uint32_t jit_stub(uint64_t rip, uint32_t depth);
 uint64_t jit_mulhu(uint64_t a, uint64_t b); /* upper halves of products */
 uint64_t jit_mulhs(uint64_t a, uint64_t b);
-void jit_settle_kind(struct cpu *c, int kind);
+void jit_settle_kind(struct cpu *c, int kind, const struct jit_flags *f);
 void jit_release_budget(struct cpu *c);
 /* A region has returned: brings the CPU's state up to date. True: go on at c->rip at once; false:
  * cpu_run() has to look, or (LEAVE_INTERP) the interpreter runs one instruction first. */
 bool jit_left(struct cpu *c);
 /* Would a write there change code of the running region? */
 bool jit_hits_running(uintptr_t host, size_t len);
-void jit_settle(void); /* jit_shared's raw flags, as fk says, into the CPU's */
+void jit_settle(void); /* jit_shared.flags into the CPU's */
 /* info: bytes | segment << 8 | write << 16, JIT_INFO_ALIGNED */
 #define JIT_INFO(bytes, seg, write)                                                                \
     ((uint32_t)(bytes) | (uint32_t)(seg) << 8 | (uint32_t)(write) << 16)

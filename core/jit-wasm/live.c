@@ -1,10 +1,16 @@
 /*
- * What is needed of the flags where.
+ * What is needed of the flags and registers where.
  *
+ * Flags.
  * Backwards over each block, then over the edges until nothing changes: an instruction that writes
  * all flags ends the need of those before it, one that reads them or lets something look at them (a
  * fault, a handler) begins one. The result decides how much code an instruction's flags are worth:
  * most are worth none.
+ *
+ * Registers. A register is dirty where its local may have a newer value than memory (forwards from
+ * the writes; a call starts clean), and live where its local is read later on
+ * or has to be valid because it is dirty. Only live ones are loaded on entry and after such calls,
+ * only dirty ones are stored on the way out.
  */
 #include "jit-wasm/region.h"
 
@@ -40,6 +46,25 @@ enum block_end insn_end(const struct insn *i)
         }
     }
     return jit_emits(i) ? BE_FALL : BE_STOP; /* STI and POPF end no block here */
+}
+
+/* Far transfers, system calls and what waits. */
+bool insn_goes_on(const struct insn *i)
+{
+    const struct opcode *o = insn_opcode(i);
+    if (o->map == MAP_1B)
+        switch (o->byte) {
+        case 0x9a:
+        case 0xca:
+        case 0xcb:
+        case 0xcf:
+        case 0xea:
+        case 0xf4:
+        case 0xff: return false;
+        default: return true;
+        }
+    return o->map != MAP_0F || (o->byte != 0x05 && o->byte != 0x07 && o->byte != 0x34 &&
+                                o->byte != 0x35 && o->byte != 0xaa);
 }
 
 static bool is_incdec(const struct opcode *o)
@@ -146,7 +171,7 @@ static enum flag_need before(struct rinsn *n, enum flag_need after)
 static enum flag_need edge_need(const struct region_code *r, int succ)
 {
     if (succ == OUTSIDE)
-        return FN_READ;
+        return FN_OBSERVE;
     const struct rblock *b = &r->blocks[succ];
     return b->loop_check && b->need_in < FN_OBSERVE ? FN_OBSERVE : (enum flag_need)b->need_in;
 }
@@ -158,17 +183,12 @@ static enum flag_need max_need(enum flag_need a, enum flag_need b)
 
 static enum flag_need need_out(const struct region_code *r, const struct rblock *b)
 {
-    enum flag_need need = FN_NONE;
     switch ((enum block_end)b->end) {
     case BE_FALL:
-    case BE_JUMP:
-    case BE_CALL: return edge_need(r, b->succ[0]);
+    case BE_JUMP: return edge_need(r, b->succ[0]);
     case BE_COND: return max_need(edge_need(r, b->succ[0]), edge_need(r, b->succ[1]));
-    case BE_RET:
-        for (unsigned k = 0; k < b->ret_count; k++)
-            need = max_need(need, edge_need(r, b->ret_to[k]));
-        return max_need(need, FN_READ);
-    default: return FN_READ;
+    case BE_STOP: return FN_READ;
+    default: return FN_OBSERVE; /* the next region looks into memory for them */
     }
 }
 
@@ -180,11 +200,9 @@ void region_live(struct region_code *r)
     for (unsigned k = 0; k < r->block_count; k++) {
         struct rblock *b = &r->blocks[k];
         b->need_in = FN_NONE;
-        for (unsigned s = 0; s < 2u + b->ret_count; s++) {
-            int to = s < 2 ? b->succ[s] : b->ret_to[s - 2];
-            if (to >= 0)
-                r->blocks[to].preds++;
-        }
+        for (unsigned s = 0; s < 2; s++)
+            if (b->succ[s] >= 0)
+                r->blocks[b->succ[s]].preds++;
     }
     for (bool changed = true; changed;) {
         changed = false;
@@ -197,6 +215,56 @@ void region_live(struct region_code *r)
                 b->need_in = (uint8_t)need;
                 changed = true;
             }
+        }
+    }
+}
+
+static struct regs either(struct regs a, struct regs b)
+{
+    return (struct regs){ a.gpr | b.gpr, a.xmm | b.xmm };
+}
+static struct regs without(struct regs a, struct regs b)
+{
+    return (struct regs){ a.gpr & (uint16_t)~b.gpr, a.xmm & (uint16_t)~b.xmm };
+}
+static bool grow(struct regs *a, struct regs b)
+{
+    struct regs all = either(*a, b);
+    bool more = all.gpr != a->gpr || all.xmm != a->xmm;
+    *a = all;
+    return more;
+}
+
+/* Does it store all registers in between, and load them again? */
+static bool goes_through_memory(const struct rblock *b)
+{
+    return b->end == BE_CALL || b->end == BE_DYNCALL || b->end == BE_STOP;
+}
+
+void region_registers(struct region_code *r)
+{
+    for (unsigned k = 0; k < r->block_count; k++)
+        r->blocks[k].dirty_in = r->blocks[k].live_in = (struct regs){ 0 };
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (unsigned k = 0; k < r->block_count; k++) {
+            const struct rblock *b = &r->blocks[k];
+            struct regs dirty = either(b->dirty_in, b->writes);
+            for (unsigned s = 0; s < 2 && !goes_through_memory(b); s++)
+                if (b->succ[s] >= 0)
+                    changed |= grow(&r->blocks[b->succ[s]].dirty_in, dirty);
+        }
+    }
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (int k = (int)r->block_count - 1; k >= 0; k--) {
+            struct rblock *b = &r->blocks[k];
+            struct regs live = { 0 };
+            for (unsigned s = 0; s < 2 && !goes_through_memory(b); s++)
+                if (b->succ[s] >= 0)
+                    live = either(live, r->blocks[b->succ[s]].live_in);
+            live = either(without(live, b->kills), either(b->reads, b->dirty_in));
+            changed |= grow(&b->live_in, live);
         }
     }
 }

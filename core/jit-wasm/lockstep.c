@@ -204,7 +204,7 @@ bool lockstep_enter(struct cpu *c, uint32_t slot)
     write_count = 0;
     tainted = false;
     recording = true;
-    ((region_fn *)(uintptr_t)slot)(c->rip);
+    ((region_fn *)(uintptr_t)slot)(c->rip, JIT_DEPTH);
     recording = false;
     int status = jit_shared.status;
     bool on = jit_left(c);

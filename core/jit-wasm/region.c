@@ -2,9 +2,8 @@
  * Discovery of a region: which code belongs together.
  *
  * First a work list of block starts is decoded instruction by instruction into a table by offset;
- * then the instructions are sorted and cut into blocks at every start; then edges are drawn, those
- * of `ret` by walking each callee's body (a call counts as a step to its return place) and
- * collecting the returns found there. Blocks that no edge reaches in the end are left out.
+ * then the instructions are sorted and cut into blocks at every start; then edges are drawn. Blocks
+ * that no edge reaches in the end are left out.
  */
 #include "jit-wasm/region.h"
 
@@ -164,8 +163,10 @@ static void decode_from(struct discovery *d, int32_t off)
             enqueue(d, branch_off(d, n), true);
             return;
         case BE_CALL:
-            enqueue(d, branch_off(d, n), true);
-            enqueue(d, off, true);
+        case BE_DYNCALL: enqueue(d, off, true); return;
+        case BE_STOP:
+            if (insn_goes_on(&n->i))
+                enqueue(d, off, true);
             return;
         default: return;
         }
@@ -243,41 +244,17 @@ static void draw_edges(struct discovery *d)
             set_succ(r, b, 0, branch_off(d, last));
             set_succ(r, b, 1, b->end_off);
             break;
-        case BE_CALL: set_succ(r, b, 0, branch_off(d, last)); break;
+        case BE_CALL:
+            b->succ_off[0] = branch_off(d, last);
+            set_succ(r, b, 1, b->end_off);
+            break;
+        case BE_DYNCALL: set_succ(r, b, 1, b->end_off); break;
+        case BE_STOP:
+            if (insn_goes_on(&last->i))
+                set_succ(r, b, 0, b->end_off);
+            break;
         default: break;
         }
-    }
-}
-
-static void add_return(struct rblock *ret, int to)
-{
-    for (unsigned k = 0; k < ret->ret_count; k++)
-        if (ret->ret_to[k] == to)
-            return;
-    if (ret->ret_count < REGION_MAX_RETURNS)
-        ret->ret_to[ret->ret_count++] = (int16_t)to;
-}
-
-/* All returns of the function at block @callee may go to block @to. */
-static void link_returns(struct region_code *r, int callee, int to)
-{
-    bool visited[REGION_MAX_BLOCKS] = { false };
-    int16_t stack[REGION_MAX_BLOCKS];
-    unsigned n = 0;
-    stack[n++] = (int16_t)callee;
-    visited[callee] = true;
-    while (n) {
-        struct rblock *b = &r->blocks[stack[--n]];
-        int next[2] = { b->succ[0], b->succ[1] };
-        if (b->end == BE_RET)
-            add_return(b, to);
-        if (b->end == BE_CALL || b->end == BE_DYNCALL)
-            next[0] = block_at(r, b->end_off);
-        for (int k = 0; k < 2; k++)
-            if (next[k] >= 0 && !visited[next[k]]) {
-                visited[next[k]] = true;
-                stack[n++] = (int16_t)next[k];
-            }
     }
 }
 
@@ -289,8 +266,8 @@ static void mark_reached(struct region_code *r, int entry)
     r->blocks[entry].reached = true;
     while (n) {
         struct rblock *b = &r->blocks[stack[--n]];
-        for (unsigned k = 0; k < 2u + b->ret_count; k++) {
-            int s = k < 2 ? b->succ[k] : b->ret_to[k - 2];
+        for (unsigned k = 0; k < 2; k++) {
+            int s = b->succ[k];
             if (s >= 0 && !r->blocks[s].reached) {
                 r->blocks[s].reached = true;
                 stack[n++] = (int16_t)s;
@@ -318,8 +295,6 @@ static void compact(struct region_code *r, int entry)
         for (int s = 0; s < 2; s++)
             if (b->succ[s] >= 0)
                 b->succ[s] = renumber[b->succ[s]];
-        for (unsigned s = 0; s < b->ret_count; s++)
-            b->ret_to[s] = renumber[b->ret_to[s]];
     }
     memcpy(r->blocks, kept, n * sizeof kept[0]);
     r->block_count = n;
@@ -367,12 +342,6 @@ bool region_discover(struct region_code *r, struct cpu *c, unsigned max_insns)
     if (entry < 0)
         return false;
     draw_edges(d);
-    for (unsigned k = 0; k < r->block_count; k++) {
-        const struct rblock *b = &r->blocks[k];
-        int back = block_at(r, b->end_off);
-        if (b->end == BE_CALL && b->succ[0] >= 0 && back >= 0)
-            link_returns(r, b->succ[0], back);
-    }
     mark_reached(r, entry);
     compact(r, entry);
     return true;

@@ -4,10 +4,10 @@
  * code.
  *
  * All addresses are offsets from the entry's RIP, so that the code of a region works wherever it is
- * mapped. The region grows from its entry along direct jumps, both ways of conditional branches and
- * direct calls, but only into code that has run before (cold paths are left as exits), up to
- * REGION_MAX_*. A call goes on at its callee; `ret` gets an edge to each place in the region that a
- * call of its function returns to.
+ * mapped. The region grows from its entry along direct jumps and both ways of conditional branches,
+ * but only into code that has run before (cold paths are left as exits), up to REGION_MAX_*. A call
+ * is an edge to the place behind it: the guest's function runs as a WebAssembly function of its
+ * own, called from this one (emit_frame.c). So a region is about one function of the guest.
  */
 #ifndef SLIPWAY_JIT_REGION_H
 #define SLIPWAY_JIT_REGION_H
@@ -18,8 +18,7 @@ enum {
     REGION_MAX_INSNS = 800,
     REGION_MAX_BLOCKS = 192,
     REGION_MAX_PAGES = 4,
-    REGION_MAX_RETURNS = 6, /* places that one ret compares with */
-    REGION_SPAN = 1 << 20,  /* farthest offset from the entry */
+    REGION_SPAN = 1 << 20, /* farthest offset from the entry */
 };
 
 /* What flags are worth at some point, in increasing order of effort. */
@@ -41,13 +40,18 @@ enum block_end {
     BE_FALL, /* runs into succ[0] */
     BE_JUMP, /* direct jump to succ[0] */
     BE_COND, /* taken: succ[0], else succ[1] */
-    BE_CALL, /* direct call: succ[0] */
+    BE_CALL, /* direct call of succ_off[0]; it comes back to succ[1] */
     BE_RET,  /* near return */
     BE_DYN,  /* indirect jump */
-    BE_DYNCALL /* indirect call */,
-    BE_STOP, /* handler that may change more than registers; succ[0] is always outside */
+    BE_DYNCALL /* indirect call; it comes back to succ[1] */,
+    BE_STOP, /* handler that may change more than registers; on to succ[0] if it didn't */
 };
 enum { OUTSIDE = -1 };
+
+/* A set of registers. */
+struct regs {
+    uint16_t gpr, xmm;
+};
 
 struct rblock {
     int32_t off, end_off; /* first byte, after the last */
@@ -57,11 +61,14 @@ struct rblock {
     bool loop_check; /* a backward edge comes here: look at the budget */
     int16_t succ[2];
     int32_t succ_off[2]; /* where an OUTSIDE successor is */
-    uint8_t ret_count;
-    int16_t ret_to[REGION_MAX_RETURNS]; /* BE_RET: blocks that it may return to */
     uint16_t preds;
     uint8_t need_in;     /* enum flag_need */
     int16_t entry_flags; /* flag kind on entry; set when its first predecessor is emitted */
+    /* Found out by the first pass of the emission: what is read before it is written, certainly
+     * written as a whole, and written at all. */
+    struct regs reads, kills, writes;
+    /* On entry (live.c): whose value in memory may be old; whose locals must have the value. */
+    struct regs dirty_in, live_in;
 };
 
 struct rpage {
@@ -85,6 +92,8 @@ struct region_code {
 bool region_discover(struct region_code *r, struct cpu *c, unsigned max_insns);
 /* Needs of flags, predecessors (live.c). */
 void region_live(struct region_code *r);
+/* dirty_in and live_in (live.c). */
+void region_registers(struct region_code *r);
 /* Text of the region, for -d jit and tests: to @out line by line. */
 void region_dump(const struct region_code *r, void (*line)(void *opaque, const char *text),
                  void *opaque);
@@ -92,6 +101,8 @@ void region_dump(const struct region_code *r, void (*line)(void *opaque, const c
 /* What an instruction does to control flow and flags (live.c). */
 enum block_end insn_end(const struct insn *i);
 bool insn_ends_block(const struct insn *i);
+/* BE_STOP: may the next instruction be the one behind it? */
+bool insn_goes_on(const struct insn *i);
 /* Host address of the code byte at linear address @la if it could be fetched now without a fault
  * and is RAM or ROM; 0 otherwise. No side effects. (jit.c) */
 uintptr_t jit_code_host(struct cpu *c, uint64_t la);

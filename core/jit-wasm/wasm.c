@@ -90,7 +90,7 @@ static void add_types(struct wbuf *b)
     static const struct {
         uint8_t params[4], result;
     } sigs[SIG_COUNT] = {
-        [SIG_REGION] = { { W_I64 }, 0 },
+        [SIG_REGION] = { { W_I64, W_I32 }, W_I32 },
         [SIG_READ] = { { W_I64, W_I32, W_I32 }, W_I64 },
         [SIG_WRITE] = { { W_I64, W_I64, W_I32, W_I32 }, W_I32 },
         [SIG_HANDLER] = { { W_I32, W_I32 }, W_I32 },
@@ -119,8 +119,25 @@ static void import_header(struct wbuf *b, const char *what, uint8_t kind)
     wb_u8(b, kind);
 }
 
+static void add_hints(struct wbuf *b, unsigned import_count, const struct wasm_code *codes,
+                      unsigned count)
+{
+    name(b, "metadata.code.branch_hint");
+    wb_u32(b, count);
+    for (unsigned k = 0; k < count; k++) {
+        wb_u32(b, import_count + k);
+        wb_u32(b, codes[k].hint_count);
+        for (unsigned n = 0; n < codes[k].hint_count; n++) {
+            uint32_t hint = codes[k].hints[n];
+            wb_u32(b, hint & ~(uint32_t)HINT_LIKELY);
+            wb_u8(b, 1); /* size of the hint */
+            wb_u8(b, (hint & HINT_LIKELY) != 0);
+        }
+    }
+}
+
 void wasm_module(struct wbuf *out, bool table, const struct wasm_import *imports,
-                 unsigned import_count, const struct wbuf *const *codes, unsigned count)
+                 unsigned import_count, const struct wasm_code *codes, unsigned count)
 {
     static const uint8_t header[] = { 0, 'a', 's', 'm', 1, 0, 0, 0 };
     struct wbuf b = { 0 };
@@ -162,11 +179,14 @@ void wasm_module(struct wbuf *out, bool table, const struct wasm_import *imports
     }
     section(out, 7, &b);
 
+    add_hints(&b, import_count, codes, count);
+    section(out, 0, &b);
+
     wb_u32(&b, count);
     for (unsigned k = 0; k < count; k++) {
-        wb_u32(&b, (uint32_t)codes[k]->len);
-        wb_bytes(&b, codes[k]->data, codes[k]->len);
-        out->failed |= codes[k]->failed;
+        wb_u32(&b, (uint32_t)codes[k].body->len);
+        wb_bytes(&b, codes[k].body->data, codes[k].body->len);
+        out->failed |= codes[k].body->failed;
     }
     section(out, 10, &b);
     wb_free(&b);

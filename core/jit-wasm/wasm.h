@@ -208,7 +208,7 @@ enum wasm_op {
 
 /* Function types that modules of the JIT use, by index. */
 enum wasm_sig {
-    SIG_REGION,  /* (i64 rip) */
+    SIG_REGION,  /* (i64 rip, i32 depth) -> i32 */
     SIG_READ,    /* (i64 la, i32 point, i32 info) -> i64 */
     SIG_WRITE,   /* (i64 la, i64 value, i32 point, i32 info) -> i32 */
     SIG_HANDLER, /* (i32 cpu, i32 insn) -> i32 */
@@ -225,9 +225,20 @@ struct wasm_import {
     uint8_t sig; /* enum wasm_sig */
 };
 
+/* A function: encoded locals and body. @hints are offsets of branches in it
+ * that are seldom taken, with HINT_LIKELY nearly always:
+ * engines that look at the section metadata.code.branch_hint (WebAssembly's branch hinting
+ * proposal) move what they lead to out of the way. */
+enum { HINT_LIKELY = 1 << 30 };
+struct wasm_code {
+    const struct wbuf *body;
+    const uint32_t *hints; /* ascending */
+    unsigned hint_count;
+};
+
 /* A module that imports memory "e"."m", with @table also the table "e"."t", and functions, and
- * exports its own, all of SIG_REGION, as "0", "1", ... @codes: encoded locals and bodies. */
+ * exports its own, all of SIG_REGION, as "0", "1", ... */
 void wasm_module(struct wbuf *out, bool table, const struct wasm_import *imports,
-                 unsigned import_count, const struct wbuf *const *codes, unsigned count);
+                 unsigned import_count, const struct wasm_code *codes, unsigned count);
 
 #endif

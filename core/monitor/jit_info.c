@@ -88,7 +88,8 @@ void jit_info_print(const struct machine *m, struct text *out)
                 jit_stats.emit_ns / MS, jit_stats.install_ns / MS);
     text_printf(out, "instructions: %" PRIu64 " of %" PRIu64 " in regions (%.2f %%)\n",
                 jit_stats.insns, insns, percent(jit_stats.insns, insns));
-    text_printf(out, "entries:      %" PRIu64 "\n", jit_stats.entries);
+    text_printf(out, "entries:      %" PRIu64 ", from region to region %" PRIu64 "\n",
+                jit_stats.entries, jit_stats.transfers);
     text_puts(out, "exits:       ");
     for (unsigned k = 0; k < LEAVE_COUNT; k++)
         if (exit_names[k])
@@ -127,6 +128,7 @@ void jit_info_json(const struct machine *m, struct text *out)
         { "emit-ns", (uint64_t)jit_stats.emit_ns },
         { "install-ns", (uint64_t)jit_stats.install_ns },
         { "entries", jit_stats.entries },
+        { "transfers", jit_stats.transfers },
         { "handler-calls", calls },
     };
     text_printf(out, "{\"available\": %s, \"enabled\": %s", jit_available() ? "true" : "false",

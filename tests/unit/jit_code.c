@@ -72,10 +72,13 @@ static void numbers(void)
 static void module_sections(void)
 {
     static const uint8_t magic[] = { 0, 'a', 's', 'm', 1, 0, 0, 0 };
-    static const uint8_t order[] = { 1, 2, 3, 7, 10 };
+    static const uint8_t order[] = { 1, 2, 3, 7, 0, 10 };
     static const struct wasm_import imports[] = { { 'a', SIG_REGION }, { 'b', SIG_READ } };
     struct wbuf code = { 0 }, out = { 0 };
-    const struct wbuf *codes[] = { &code, &code, &code };
+    static const uint32_t unlikely[] = { 3, 150 | HINT_LIKELY };
+    const struct wasm_code codes[] = { { &code, unlikely, 2 },
+                                       { .body = &code },
+                                       { &code, unlikely, 1 } };
     size_t at = sizeof magic;
     wb_u8(&code, 0); /* no locals */
     for (int k = 0; k < 200; k++)
@@ -90,6 +93,13 @@ static void module_sections(void)
         size_t len = (size_t)read_leb(&out, &at, false), end = at + len;
         CHECK(end <= out.len);
         uint64_t n = read_leb(&out, &at, false);
+        if (order[k] == 0) { /* n is the length of the name */
+            static const uint8_t hints[] = { 3, 2, 2, 3, 1, 0, 150, 1, 1, 1, 3, 0, 4, 1, 3, 1, 0 };
+            CHECK(n == 25 && !memcmp(out.data + at, "metadata.code.branch_hint", 25));
+            CHECK(at + n + sizeof hints == end && !memcmp(out.data + at + n, hints, sizeof hints));
+            at = end;
+            continue;
+        }
         CHECK_EQ(n, order[k] == 1 ? SIG_COUNT : order[k] == 2 ? 4 : 3);
         for (unsigned c = 0; order[k] == 10 && c < n; c++) {
             size_t body = (size_t)read_leb(&out, &at, false);
@@ -139,11 +149,12 @@ static uint32_t result_flags(uint64_t r, unsigned bits)
 static void settle(unsigned kind, unsigned osz, uint64_t a, uint64_t b, uint64_t r)
 {
     uint64_t v[3] = { a, b, r };
+    struct jit_flags f;
     for (int k = 0; k < 3; k++) {
-        jit_shared.raw64[k] = osz == 3 ? v[k] : rnd64();
-        jit_shared.raw32[k] = osz == 3 ? (uint32_t)rnd64() : (uint32_t)v[k];
+        f.raw64[k] = osz == 3 ? v[k] : rnd64();
+        f.raw32[k] = osz == 3 ? (uint32_t)rnd64() : (uint32_t)v[k];
     }
-    jit_settle_kind(&cpu, (int)(kind | osz));
+    jit_settle_kind(&cpu, (int)(kind | osz), &f);
 }
 
 #define SZP (FL_SF | FL_ZF | FL_PF)

@@ -8,7 +8,7 @@
 #include "jit-wasm/emit.h"
 #include "test.h"
 
-enum { MAX_TOKENS = 4096, MAX_EDGES = 2 + REGION_MAX_RETURNS };
+enum { MAX_TOKENS = 4096, MAX_EDGES = 2 };
 enum kind { T_OPEN, T_LOOP, T_END, T_DISPATCH, T_CODE };
 
 struct token {
@@ -45,11 +45,6 @@ static struct token *add(enum kind kind)
     }
     p.t[p.count].kind = kind;
     return &p.t[p.count++];
-}
-
-static int successor(const struct rblock *b, int k)
-{
-    return k < 2 ? b->succ[k] : b->ret_to[k - 2];
 }
 
 static void open_as(enum kind kind, const int16_t *blocks, int count)
@@ -92,8 +87,8 @@ static void on_code(void *ctx, int block, int fall)
     p.bad |= p.code_at[block] >= 0; /* once only */
     p.code_at[block] = p.count - 1;
     t->block = block;
-    for (int k = 0; k < 2 + b->ret_count; k++) {
-        int to = successor(b, k);
+    for (int k = 0; k < 2; k++) {
+        int to = b->succ[k];
         if (to < 0)
             continue;
         t->set[k] = p.dispatch[to];
@@ -134,24 +129,19 @@ static void make_graph(int size, int near)
     int count = 0;
     for (int k = 0; k < size; k++) {
         all[k] = (struct rblock){ .succ = { OUTSIDE, OUTSIDE } };
-        if (rnd(8) == 0)
-            all[k].ret_count = (uint8_t)rnd(REGION_MAX_RETURNS + 1);
-        for (int s = 0; s < 2 + all[k].ret_count; s++) {
+        for (int s = 0; s < 2; s++) {
             int to = s == 0 && rnd(2) ? k + 1 : k - near + (int)rnd(2 * (unsigned)near + 1);
             if (to < 0 || to >= size || rnd(12) == 0)
-                to = s < 2 ? OUTSIDE : (int)rnd((unsigned)size);
-            if (s < 2)
-                all[k].succ[s] = (int16_t)to;
-            else
-                all[k].ret_to[s - 2] = (int16_t)to;
+                to = OUTSIDE;
+            all[k].succ[s] = (int16_t)to;
         }
     }
     memset(number, 0xff, sizeof number);
     number[0] = 0;
     found[count++] = 0;
     for (int k = 0; k < count; k++)
-        for (int s = 0; s < 2 + all[found[k]].ret_count; s++) {
-            int to = successor(&all[found[k]], s);
+        for (int s = 0; s < 2; s++) {
+            int to = all[found[k]].succ[s];
             if (to >= 0 && number[to] < 0) {
                 number[to] = (int16_t)count;
                 found[count++] = (int16_t)to;
@@ -163,8 +153,6 @@ static void make_graph(int size, int near)
         *b = all[found[k]];
         for (int s = 0; s < 2; s++)
             b->succ[s] = b->succ[s] < 0 ? OUTSIDE : number[b->succ[s]];
-        for (int s = 0; s < b->ret_count; s++)
-            b->ret_to[s] = number[b->ret_to[s]];
     }
 }
 
@@ -192,8 +180,8 @@ static void check_graph(void)
         const struct rblock *b = &graph.blocks[k];
         CHECK(p.code_at[k] >= 0);
         const struct token *t = &p.t[p.code_at[k]];
-        for (int s = 0; s < 2 + b->ret_count; s++) {
-            int to = successor(b, s);
+        for (int s = 0; s < 2; s++) {
+            int to = b->succ[s];
             if (to < 0)
                 continue;
             unsigned local = t->set[s] >= 0 ? (unsigned)t->set[s] : rnd(8);
@@ -216,8 +204,8 @@ static void check_loops(void)
         for (unsigned k = 0; k < graph.block_count; k++) {
             bool busy = false;
             for (unsigned u = 0; u < graph.block_count && !busy; u++)
-                for (int s = 0; s < 2 + graph.blocks[u].ret_count; s++)
-                    busy |= !gone[u] && successor(&graph.blocks[u], s) == (int)k;
+                for (int s = 0; s < 2; s++)
+                    busy |= !gone[u] && graph.blocks[u].succ[s] == (int)k;
             if (!gone[k] && (!busy || graph.blocks[k].loop_check))
                 gone[k] = any = true;
         }
