@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "relay/attach.h"
 #include "relay/log.h"
@@ -21,6 +22,8 @@
 #include "relay/server.h"
 #include "relay/session.h"
 #include "relay/token.h"
+
+enum { STOP_MS = 2000, DESCRIPTORS = 65536 };
 
 static const char usage[] =
     "usage: slipway-relay [--config FILE] [--KEY VALUE]... [--check-config]\n"
@@ -96,6 +99,16 @@ static void set_level(const struct config *c)
     log_set_level(c->log_level ? (enum log_level)log_level_parse(c->log_level) : LOG_INFO);
 }
 
+/* As many descriptors as allowed, within reason: libwebsockets has a table of as many. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) || r.rlim_cur >= DESCRIPTORS)
+        return;
+    r.rlim_cur = r.rlim_max < DESCRIPTORS ? r.rlim_max : DESCRIPTORS;
+    setrlimit(RLIMIT_NOFILE, &r);
+}
+
 /* ---- signals ---- */
 
 static bool same_text(const char *a, const char *b)
@@ -157,8 +170,6 @@ static void reload(struct relay *relay)
     server_reload(relay->server);
     log_event(LOG_INFO, "reload", "file=%s", log_string(relay->config_file));
 }
-
-enum { STOP_MS = 2000 };
 
 static void end(void *owner)
 {
@@ -229,6 +240,7 @@ int main(int argc, char **argv)
     }
     set_level(relay.config);
     signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
     /* Blocks of the queues come and go all the time: not by way of the system. */
     mallopt(M_MMAP_THRESHOLD, 1 << 20);
     mallopt(M_TRIM_THRESHOLD, 8 << 20);

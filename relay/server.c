@@ -29,7 +29,7 @@
 
 enum {
     BACKLOG = 1024,
-    RX_BUFFER = 128 << 10,  /* bytes that one read takes from a connection */
+    RX_BUFFER = 128 << 10, /* bytes that one read takes from a connection */
     TX_PACKET = 1 << 20,   /* bytes that one write may have */
     HANDSHAKE_S = 10,      /* for TLS and the headers of a request */
     ACCEPT_PAUSE_MS = 100, /* out of descriptors: look again then */

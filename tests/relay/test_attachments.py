@@ -12,6 +12,11 @@ import packets  # of tests/net, which relay.py puts into the path
 from test_channels import A, ALL, B, ethernet, frames_of
 
 
+def needs_tun():
+    if not os.path.exists("/dev/net/tun"):
+        raise Skip("no /dev/net/tun here")
+
+
 def ip(*words):
     p = subprocess.run(["ip", *words], capture_output=True, text=True)
     if p.returncode:
@@ -55,6 +60,7 @@ def dhcp_discover():
 
 @in_namespace
 def test_tap_is_made_and_a_room_reaches_the_host(emulator):
+    needs_tun()
     with Relay(config="[room lab]\nattach = tap,ifname=slip0,script=no\n") as relay, Client(relay) as c:
         ip("addr", "add", "10.9.0.1/24", "dev", "slip0")
         c.join(1, "lab")
@@ -67,6 +73,7 @@ def test_tap_is_made_and_a_room_reaches_the_host(emulator):
 
 @in_namespace
 def test_tap_scripts_and_bridge(emulator):
+    needs_tun()
     with tempfile.TemporaryDirectory() as d:
         for name in "up", "down":
             path = os.path.join(d, name)
@@ -89,6 +96,7 @@ def test_tap_scripts_and_bridge(emulator):
 @in_namespace
 def test_existing_tap_without_privileges(emulator):
     """A TAP that belongs to the user: the relay needs no privilege at all."""
+    needs_tun()
     if os.getuid():
         raise Skip("needs a second user")
     ip("tuntap", "add", "slip0", "mode", "tap", "user", "nobody")
@@ -167,6 +175,7 @@ def test_qemu_in_a_multicast_group_and_over_udp(emulator):
 @in_namespace
 def test_dnsmasq_behind_a_tap(emulator):
     """A client in a room gets an address from a real dnsmasq on the bridge."""
+    needs_tun()
     with tempfile.TemporaryDirectory() as d, \
             Relay(config="[room lab]\nattach = tap,ifname=slip0\n") as relay, Client(relay) as c:
         ip("addr", "add", "10.9.0.1/24", "dev", "slip0")
