@@ -1,0 +1,95 @@
+/** What the network view makes of frames and captures; no browser needed. */
+import path from 'node:path';
+import { root } from './lib.mjs';
+
+const { describe, PcapReader, pcapFile } = await import(path.join(root, 'web/page/packets.js'));
+const { parseInfo } = await import(path.join(root, 'web/page/network-view.js'));
+const { joinCommandLine, splitCommandLine } = await import(path.join(root, 'web/lib/commandline.js'));
+
+const bytes = (...parts) => Uint8Array.from(parts.flatMap((p) => (typeof p === 'string' ? (/^[0-9a-f ]+$/.test(p) ? p.replaceAll(' ', '').match(/../g).map((h) => parseInt(h, 16)) : [...p].map((c) => c.charCodeAt(0))) : [...p])));
+const ETHERNET = '52 55 0a 00 02 02 52 54 00 12 34 56';
+const word = (n) => [n >> 8, n & 255];
+
+function ipv4(protocol, payload) {
+  return bytes(ETHERNET, '08 00 45 00', word(20 + payload.length), '00 00 00 00 40', [protocol], '00 00 0a 00 02 0f 0a 00 02 02', payload);
+}
+const udp = (from, to, payload) => ipv4(17, bytes(word(from), word(to), word(8 + payload.length), '00 00', payload));
+const tcp = (from, to, flags, payload) => ipv4(6, bytes(word(from), word(to), '00 00 00 07 00 00 00 09 50', [flags], 'ff ff 00 00 00 00', payload));
+
+export function test_frames_are_described(t) {
+  const dnsName = bytes([7], 'example', [3], 'com', '00');
+  const dhcp = new Uint8Array(250);
+  dhcp.set([1, 1, 6]);
+  dhcp.set(bytes('52 54 00 12 34 56'), 28);
+  dhcp.set(bytes('63 82 53 63 35 01 01 ff'), 236);
+  const cases = [
+    [bytes(ETHERNET, '08 06 00 01 08 00 06 04 00 01 52 54 00 12 34 56 0a 00 02 0f 00 00 00 00 00 00 0a 00 02 02'), 'ARP', 'who has 10.0.2.2? tell 10.0.2.15'],
+    [ipv4(1, bytes('08 00 00 00 00 77 00 02')), 'ICMP', 'echo request id 119 seq 2'],
+    [udp(40000, 53, bytes('00 01 01 00 00 01 00 00 00 00 00 00', dnsName, '00 1c 00 01')), 'DNS', 'query AAAA example.com'],
+    [udp(53, 40000, bytes('00 01 81 83 00 01 00 00 00 00 00 00', dnsName, '00 01 00 01')), 'DNS', 'answer A example.com: no such name'],
+    [udp(68, 67, dhcp), 'DHCP', 'discover for 52:54:00:12:34:56'],
+    [udp(2000, 69, bytes('00 01', 'pxelinux.0', '00', 'octet', '00')), 'TFTP', 'read pxelinux.0'],
+    [tcp(1234, 80, 0x18, bytes('GET /index.html HTTP/1.1\r\nHost: x')), 'HTTP', 'GET /index.html HTTP/1.1'],
+    [tcp(1234, 8080, 0x02, bytes()), 'TCP', '1234 → 8080 [SYN] seq 7'],
+    [tcp(22, 1234, 0x18, bytes('SSH-2.0-dropbear\r\n')), 'SSH', 'SSH-2.0-dropbear'],
+    [bytes(ETHERNET, '86 dd 60 00 00 00 00 08 3a 40 fe c0', Array(13).fill(0), '0f fe c0', Array(13).fill(0), '02 80 00 00 00 00 01 00 03'), 'ICMPv6', 'echo request id 1 seq 3'],
+    [bytes(ETHERNET, '88 cc'), 'Ethernet', 'type 0x88cc'],
+    [bytes('52 54'), 'Ethernet', 'cut short'],
+  ];
+  for (const [frame, protocol, text] of cases) {
+    const got = describe(frame);
+    t.equal(`${got.protocol}: ${got.text}`, `${protocol}: ${text}`, 'a frame');
+  }
+  t.equal(describe(cases[9][0]).from, 'fec0::f', 'an IPv6 address');
+}
+
+/** Frames are the guest's: whatever is in them and wherever they end, they are described. */
+export function test_damaged_frames_are_described(t) {
+  let seed = 1;
+  const random = (n) => (seed = (seed * 16807) % 2147483647) % n;
+  for (let i = 0; i < 20000; i++) {
+    const frame = udp([53, 67, 69, 5][random(4)], [53, 68, 69, 6][random(4)], Uint8Array.from({ length: random(300) }, () => random(256)));
+    if (random(2)) frame[23] = [6, 17, 1, 58][random(4)];
+    if (random(4) === 0) frame.set(bytes('86 dd'), 12);
+    for (let n = random(4); n > 0; n--) frame[14 + random(frame.length - 14)] = random(256);
+    const got = describe(frame.subarray(0, random(frame.length + 1)));
+    if (typeof got.text !== 'string' || /[^\x20-\x7e→]/.test(got.text)) t.equal(got.text, 'printable text', `frame ${i}`);
+  }
+}
+
+export async function test_captures_come_in_pieces_and_are_saved(t) {
+  const frames = [{ time: 1.5, length: 60, data: new Uint8Array(60).fill(1) }, { time: 2.25, length: 2000, data: new Uint8Array(96).fill(2) }];
+  const file = new Uint8Array(await pcapFile(frames).arrayBuffer());
+  const reader = new PcapReader();
+  const got = [];
+  for (let at = 0; at < file.length; at += 7) got.push(...reader.feed(file.subarray(at, at + 7)));
+  t.equal(JSON.stringify(got.map(({ time, length, data }) => [time, length, data.length, data[0]])), '[[1.5,60,60,1],[2.25,2000,96,2]]', 'the frames');
+}
+
+export function test_info_network_is_understood(t) {
+  const clients = parseInfo(`hub 0
+ \\ p2: u: index=0,type=user,net=10.0.2.0,restrict=off
+   link=up,frames=1,bytes=42,queued=0,waited=0,dropped=0
+ \\ p0: e1000.0: index=0,type=nic,model=e1000,macaddr=52:54:00:12:34:56
+   link=down,frames=2,bytes=84,queued=0,waited=0,dropped=3
+virtio-net-pci.0: index=0,type=nic,model=virtio-net-pci,macaddr=52:54:00:12:34:57
+   link=up,frames=0,bytes=0,queued=0,waited=0,dropped=0
+ \\ n1: index=0,type=user,net=10.0.2.0,restrict=off
+   link=up,frames=0,bytes=0,queued=0,waited=0,dropped=0
+`);
+  t.equal(clients.map((c) => `${c.name}:${c.type}:${c.hub || c.peer}:${c.link}:${c.frames}:${c.dropped}`).join(' '),
+    'u:user:hub 0:up:1:0 e1000.0:nic:hub 0:down:2:3 virtio-net-pci.0:nic:n1:up:0:0 n1:user:virtio-net-pci.0:up:0:0', 'the clients');
+}
+
+export function test_command_lines_are_split_and_joined(t) {
+  const words = ['-append', 'console=ttyS0 quiet', '-name', "it's", '-x', 'a"b\\c', ''];
+  t.equal(JSON.stringify(splitCommandLine(joinCommandLine(words))), JSON.stringify(words), 'words');
+  t.equal(JSON.stringify(splitCommandLine('qemu-system-x86_64 -m  256 \n-append "a \\"b\\" c"')), '["-m","256","-append","a \\"b\\" c"]', 'words');
+  let message = '';
+  try {
+    splitCommandLine("-name 'x");
+  } catch (e) {
+    message = e.message;
+  }
+  t.match(message, /ends inside/, 'an open quote');
+}
