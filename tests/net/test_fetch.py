@@ -1,6 +1,7 @@
 """The user-mode network of a page without a relay (fetch=on), under Node: HTTP through fetch(), names by DNS over HTTPS. The
 browser's own rules (CORS) are tested in a browser.
 """
+import base64
 import hashlib
 import http.server
 import os
@@ -37,7 +38,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.seen.append((self.command, self.path, self.headers))
-        if self.path == "/blob":
+        if self.path.startswith("/dns-query?dns="):
+            answer = bytearray(base64.urlsafe_b64decode(self.path[15:] + "=="))
+            assert answer[:2] == b"\0\0"
+            answer[2] |= 0x80
+            answer[7] = 1
+            self.answer(bytes(answer) + b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4" + ip4("192.0.2.1"), Content_Type="application/dns-message")
+        elif self.path == "/blob":
             self.answer(BLOB)
         elif self.path == "/chunked":
             self.send_response(200)
@@ -58,14 +65,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.seen.append((self.command, self.path, self.headers))
-        if self.path == "/dns-query":
-            assert self.headers["Content-Type"] == "application/dns-message"
-            answer = bytearray(body)
-            answer[2] |= 0x80
-            answer[7] = 1
-            self.answer(bytes(answer) + b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4" + ip4("192.0.2.1"), Content_Type="application/dns-message")
-        else:
-            self.answer(body.upper())
+        self.answer(body.upper())
 
     def log_message(self, *_):
         pass

@@ -9,7 +9,7 @@
  */
 class SlipwayFetchSockets {
   static FIRST = 1 << 20;
-  static PORTS = [80, 8000, 8080];
+  static PORTS = [80, 3000, 5000, 8000, 8008, 8080, 8081, 8888];
   static NAME_SERVERS = { 4: '240.0.0.53', 6: '100::53' }; // addresses that lead nowhere else
   static MAX_DATAGRAMS = 256;
   static IN = 1;
