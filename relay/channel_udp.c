@@ -149,7 +149,7 @@ static void read_errors(struct channel_udp *c)
 static void read_dgrams(struct channel_udp *c)
 {
     struct session *s = c->ch.session;
-    struct relay_address from, dial;
+    struct relay_address from;
     for (int i = 0; i < READS_AT_ONCE; i++) {
         struct sockaddr_storage sa;
         socklen_t len = sizeof sa;
@@ -166,7 +166,7 @@ static void read_dgrams(struct channel_udp *c)
         }
         address_from_system(&from, &sa);
         if (n > RELAY_DGRAM_MAX || from.family != c->asked.family ||
-            outbound_check(s->relay, s->policy, false, &from, &dial))
+            !outbound_allows(s->relay, s->policy, &from))
             continue;
         if (is_icmp(c) && !restore_echo(c, scratch, (size_t)n))
             continue;

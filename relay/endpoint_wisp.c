@@ -75,6 +75,7 @@ struct stream {
 struct client {
     struct guest guest;
     struct table streams;
+    uint64_t pending; /* bytes that the relay holds of all streams: `pending` and `early` */
     struct buffer in; /* an incomplete packet */
     struct timer *timer;
 };
@@ -111,6 +112,7 @@ static void stream_free(struct stream *s, bool reset)
 {
     table_remove(&s->client->streams, s->number);
     s->client->guest.connection->relay->metrics.channels--;
+    s->client->pending -= s->pending + buffer_len(&s->early);
     query_cancel(s->lookup);
     if (s->tcp)
         tcp_free(s->tcp, reset);
@@ -158,8 +160,9 @@ static void give_back(struct stream *s)
 static void send_tcp(struct stream *s, const uint8_t *data, size_t len, unsigned packets)
 {
     s->pending += len;
+    s->client->pending += len;
     s->taken += packets;
-    if (s->pending > PENDING_MAX) {
+    if (s->pending > PENDING_MAX || s->client->pending > s->client->guest.policy->memory) {
         stream_close(s, THROTTLED);
         return;
     }
@@ -203,6 +206,7 @@ static void written(void *owner, size_t bytes)
 {
     struct stream *s = owner;
     s->pending -= bytes;
+    s->client->pending -= bytes;
     give_back(s);
 }
 
@@ -256,9 +260,15 @@ static int open_udp(struct stream *s, const struct relay_address *dial)
 static void stream_send(struct stream *s, const uint8_t *data, size_t len)
 {
     if (s->lookup) { /* TCP: joined, as in a stream; UDP: a question is asked again anyway */
-        if (s->udp || buffer_len(&s->early) + len > PENDING_MAX)
+        if (s->udp)
             return;
-        buffer_add(&s->early, data, len);
+        if (buffer_len(&s->early) + len > PENDING_MAX ||
+            s->client->pending + len > s->client->guest.policy->memory ||
+            !buffer_add(&s->early, data, len)) {
+            stream_close(s, THROTTLED);
+            return;
+        }
+        s->client->pending += len;
         s->early_packets++;
     } else if (s->udp) {
         s->used_ms = uv_now(&s->client->guest.connection->relay->loop);
@@ -292,6 +302,7 @@ static void found(void *owner, const struct relay_address *addresses, size_t n)
     if (buffer_len(&s->early)) {
         struct buffer early = s->early;
         s->early = (struct buffer){ 0 };
+        s->client->pending -= buffer_len(&early);
         send_tcp(s, early.data + early.at, buffer_len(&early), s->early_packets);
         buffer_free(&early);
     }

@@ -32,7 +32,9 @@ struct relay {
     struct room *rooms;             /* all; room.h */
     struct attachment *attachments; /* attach.h */
     struct resolver *resolver;      /* resolver.h */
-    uint64_t reserved;              /* bytes of memory, of all clients */
+    uint64_t denied_second;         /* outbound.c: how much of it was logged lately */
+    unsigned denied_logged;
+    uint64_t reserved; /* bytes of memory, of all clients */
     struct timer *ticks, *end;
     bool stopping;
 };

@@ -51,6 +51,7 @@ struct server {
     struct listener *listeners;
     size_t n_listeners;
     uv_timer_t pause;
+    bool tls;
     int root; /* directory of static files, -1: none */
 };
 
@@ -229,6 +230,7 @@ static bool make_context(struct server *s, struct error *err)
         .uid = -1,
     };
     if (c->tls_cert) {
+        s->tls = true;
         info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
         info.ssl_cert_filepath = c->tls_cert;
         info.ssl_private_key_filepath = c->tls_key;
@@ -290,10 +292,9 @@ static void accept_some(uv_poll_t *poll, int status, int events)
             return;
         }
         set_options(fd);
-        lws_adopt_descriptor_vhost(s->vhost,
-                                   LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP |
-                                       (s->relay->config->tls_cert ? LWS_ADOPT_ALLOW_SSL : 0),
-                                   (lws_sock_file_fd_type){ .sockfd = fd }, NULL, NULL);
+        lws_adopt_descriptor_vhost(
+            s->vhost, LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP | (s->tls ? LWS_ADOPT_ALLOW_SSL : 0),
+            (lws_sock_file_fd_type){ .sockfd = fd }, NULL, NULL);
     }
 }
 
@@ -376,7 +377,7 @@ bool server_start(struct server *s, struct error *err)
         l->poll.data = l;
         uv_poll_start(&l->poll, UV_READABLE, accept_some);
         log_event(LOG_INFO, "listen", "address=%s tls=%s", address_text(&l->address),
-                  s->relay->config->tls_cert ? "yes" : "no");
+                  s->tls ? "yes" : "no");
     }
     return true;
 }
