@@ -19,7 +19,7 @@
 #include "relay/tcp.h"
 
 enum {
-    WINDOW = 256 << 10,
+    WINDOW = 512 << 10,
     READ = (64 << 10) - RELAY_HEADER, /* what makes a block of the queue */
     READS_AT_ONCE = 4,
 };

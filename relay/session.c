@@ -7,8 +7,9 @@
  *     |                 |                           |
  *     '-- FAIL, 10 s    '-- FAIL, BYE               '-- `resume` seconds
  *
- * What comes in is parsed as soon as a message is complete; an incomplete one waits in `in`. So a
- * client holds 256 KiB of half a message here at most, whatever its batches are.
+ * What comes in is parsed as soon as a message is complete; an incomplete one waits in `in`, but
+ * for DATA, whose bytes go on at once. So a client holds 256 KiB of half a message here at most,
+ * whatever its batches are.
  *
  * Every session is in the list relay->sessions, those with an id in the table relay->by_id too.
  */
@@ -215,6 +216,7 @@ static void detach(struct session *s)
     s->connection = NULL;
     buffer_free(&s->in);
     s->batch = 0;
+    s->data_left = 0;
 }
 
 static void fail_connection(struct connection *c, enum relay_error code, const char *text)
@@ -406,6 +408,24 @@ static size_t message_length(const uint8_t *data, size_t len)
     return RELAY_HEADER + ((size_t)data[1] << 16 | (size_t)data[2] << 8 | data[3]);
 }
 
+/* A DATA message may be long, and a part of one is as good as one of its own
+ * (docs/relay-protocol.md, Credit): what is there of it goes on without waiting for the rest. */
+static struct session *pass_data(struct session *s, const uint8_t *data, size_t len, size_t *used)
+{
+    struct relay_message m = { .type = RELAY_DATA, .channel = s->data_channel };
+    size_t n = len < s->data_left ? len : s->data_left;
+    m.bytes = (struct relay_bytes){ data, n };
+    s->data_left -= n;
+    *used += n;
+    return message(s, &m);
+}
+
+static bool begins_data(const struct session *s, const uint8_t *data, size_t whole)
+{
+    return s->state == SESSION_UP && data[0] == RELAY_DATA && whole > RELAY_HEADER &&
+           (data[4] | data[5] | data[6] | data[7]);
+}
+
 /* Takes the whole messages off @data; the session that is left or NULL; *@used: bytes taken. */
 static struct session *parse(struct session *s, const uint8_t *data, size_t len, bool last,
                              size_t *used)
@@ -416,7 +436,21 @@ static struct session *parse(struct session *s, const uint8_t *data, size_t len,
     while (*used < len) {
         const uint8_t *at = data + *used;
         size_t left = len - *used;
+        if (s->data_left) {
+            s = pass_data(s, at, left, used);
+            if (!s)
+                return NULL;
+            continue;
+        }
         whole = message_length(at, left);
+        if (!last && whole > left && whole <= RELAY_HEADER + RELAY_BODY_MAX &&
+            begins_data(s, at, whole)) {
+            s->data_channel =
+                (uint32_t)at[4] << 24 | (uint32_t)at[5] << 16 | (uint32_t)at[6] << 8 | at[7];
+            s->data_left = whole - RELAY_HEADER;
+            *used += RELAY_HEADER;
+            continue;
+        }
         /* What can't become a message isn't waited for. */
         if (!last && (!whole || (whole > left && whole <= RELAY_HEADER + RELAY_BODY_MAX)))
             return s;
@@ -476,6 +510,8 @@ static void receive(void *owner, const uint8_t *data, size_t len, bool binary, b
         }
         buffer_free(&in);
     }
+    if (s && last && s->data_left)
+        session_fail(s, RELAY_TRUNCATED, "DATA");
     if (s && last)
         s->batch = 0;
 }

@@ -27,8 +27,10 @@ struct session {
     bool good_origin;
     uint8_t id[RELAY_SESSION], key[RELAY_SESSION];
     struct policy *policy;
-    struct buffer in; /* an incomplete message */
-    size_t batch;     /* bytes of the batch so far */
+    struct buffer in;      /* an incomplete message */
+    size_t batch;          /* bytes of the batch so far */
+    uint32_t data_channel; /* of a DATA message that is passed on as it comes */
+    size_t data_left;      /* bytes of it that are to come */
     struct table channels;
     struct channel *paused;                  /* those that wait for room in the queue */
     uint32_t next_number;                    /* of the next channel that is the server's to give */

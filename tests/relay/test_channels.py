@@ -153,6 +153,29 @@ def test_tcp_megabytes_arrive_unchanged(emulator):
         check(bytes(back) == data, "differs")
 
 
+def test_tcp_data_goes_on_before_its_message_is_whole(emulator):
+    with Relay(*LOCAL) as relay, Server(echo) as server:
+        for cut_at in (8, 9, 5000, 7):
+            with Client(relay) as c:
+                equal(c.open(1, TCP, address("127.0.0.1", server.port))[0], 0)
+                whole = message(PING, 0, bytes(8)) + message(DATA, 1, bytes(range(256)) * 40)
+                cut = 16 + cut_at
+                c.send_frame(2, whole[:cut], fin=False)
+                c.expect(PONG)
+                got = b""
+                while len(got) < cut_at - 8:
+                    got += c.expect(DATA, 1)
+                c.send_frame(0, whole[cut:cut + 700], fin=False)
+                c.send_frame(0, whole[cut + 700:] + message(DATA, 1, b"end") + message(PING, 0, bytes(8)))
+                while not got.endswith(b"end"):
+                    kind, _, body = c.next()
+                    got += body if kind == DATA else b""
+                equal(got, bytes(range(256)) * 40 + b"end")
+                c.send_frame(2, whole[:cut + 10], fin=False)
+                c.send_frame(0, b"")
+                equal(c.failure()[0], TRUNCATED)
+
+
 def test_tcp_urgent_data(emulator):
     got = []
 
