@@ -354,6 +354,7 @@ void machine_reset(struct machine *m)
         m->cpus[i]->triple_fault = false;
         cpu_reset(m->cpus[i], false);
     }
+    m->suspended = m->suspend_requested = false;
 }
 
 void machine_request_reset(struct machine *m, enum shutdown_cause cause)
@@ -419,6 +420,43 @@ static bool always_quits(enum shutdown_cause cause)
            cause == SHUTDOWN_DEBUG_EXIT;
 }
 
+void machine_request_suspend(struct machine *m)
+{
+    m->suspend_requested = true;
+    kick_cpus(m);
+    host_wake();
+}
+
+void machine_request_wakeup(struct machine *m)
+{
+    m->wakeup_requested = true;
+    host_wake();
+}
+
+void machine_set_wakeup_handler(struct machine *m, void (*fn)(void *opaque), void *opaque)
+{
+    m->woken = fn;
+    m->woken_opaque = opaque;
+}
+
+static void handle_sleep(struct machine *m)
+{
+    if (m->suspend_requested) {
+        m->suspend_requested = false;
+        m->suspended = true;
+        tell(m, EVENT_SUSPEND, SHUTDOWN_NONE);
+    }
+    if (m->wakeup_requested && m->suspended) {
+        m->waking = true;
+        machine_reset(m);
+        m->waking = false;
+        if (m->woken)
+            m->woken(m->woken_opaque);
+        tell(m, EVENT_WAKEUP, SHUTDOWN_NONE);
+    }
+    m->wakeup_requested = false;
+}
+
 static void handle_requests(struct machine *m)
 {
     if (m->shutdown_requested) {
@@ -448,6 +486,7 @@ static void handle_requests(struct machine *m)
         if (m->powerdown)
             m->powerdown(m->powerdown_opaque);
     }
+    handle_sleep(m);
 }
 
 /* ---- deferred work ---- */
@@ -571,7 +610,8 @@ int64_t machine_run_slice(struct machine *m, int64_t max_ns)
         int64_t left = end - host_monotonic_ns();
         if (left <= 0)
             return 0;
-        if (!c->halted || (c->intr & ~(uint32_t)CPU_INTR_EXIT))
+        bool awake = !m->suspended && (!c->halted || (c->intr & ~(uint32_t)CPU_INTR_EXIT));
+        if (awake)
             run_cpu(m, c, left);
         if (c->triple_fault) {
             c->triple_fault = false;
@@ -581,8 +621,9 @@ int64_t machine_run_slice(struct machine *m, int64_t max_ns)
             machine_request_soft_reset(m);
             continue;
         }
-        if (!c->halted || m->deferred || m->shutdown_requested || m->reset_requested ||
-            m->powerdown_requested)
+        if ((!c->halted && !m->suspended) || m->deferred || m->shutdown_requested ||
+            m->reset_requested || m->powerdown_requested || m->suspend_requested ||
+            m->wakeup_requested)
             continue;
 
         /* Asleep until a timer or something from outside. */

@@ -47,6 +47,8 @@ enum machine_event {
     EVENT_STOP,
     EVENT_RESUME,
     EVENT_POWERDOWN,
+    EVENT_SUSPEND,
+    EVENT_WAKEUP,
     EVENT_DEVICE_DELETED
 };
 struct machine_listener {
@@ -94,6 +96,8 @@ struct machine {
 
     enum run_state state;
     bool reset_requested, quit;
+    bool suspended; /* S3: timers run, CPUs don't; no state of its own, as it can be stopped too */
+    bool waking;    /* the reset that leads out of it is going on: RAM stays where it is */
     enum shutdown_cause shutdown_cause;
     int exit_status;
     struct machine_listener *listeners;
@@ -103,9 +107,11 @@ struct machine {
     struct deferred *deferred, **deferred_end;
     void (*powerdown)(void *opaque);
     void *powerdown_opaque;
+    void (*woken)(void *opaque);
+    void *woken_opaque;
     bool (*resumes)(void *opaque);
     void *resumes_opaque;
-    bool shutdown_requested, powerdown_requested;
+    bool shutdown_requested, powerdown_requested, suspend_requested, wakeup_requested;
     const char *deleted_device; /* id, during EVENT_DEVICE_DELETED; may be NULL */
     enum shutdown_cause requested_cause, reset_cause;
     int requested_status;
@@ -130,6 +136,12 @@ void machine_set_resume_test(struct machine *m, bool (*fn)(void *opaque), void *
 /* Honours -no-shutdown (pauses instead), except for quit. */
 void machine_request_shutdown(struct machine *m, enum shutdown_cause cause, int status);
 void machine_request_powerdown(struct machine *m); /* ACPI power button */
+/* To S3 (suspend to RAM): the CPU doesn't get to its next instruction. And out of it: all devices
+ * and CPUs are reset, but RAM and what maps it stay, and the firmware resumes the guest. */
+void machine_request_suspend(struct machine *m);
+void machine_request_wakeup(struct machine *m);
+/* Registered by the board: @fn is called between that reset and the first instruction. */
+void machine_set_wakeup_handler(struct machine *m, void (*fn)(void *opaque), void *opaque);
 void machine_listen(struct machine *m, struct machine_listener *l);
 void machine_unlisten(struct machine *m, struct machine_listener *l);
 /* Runs @fn once before the next instruction slice (bottom half). Any number may be pending. */

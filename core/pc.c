@@ -172,11 +172,32 @@ static void raise_hotplug_event(void *opaque, int gpe, int level)
     acpi_pm_raise_gpe(opaque, (unsigned)gpe);
 }
 
-static bool add_acpi(struct machine *m, struct error *err)
+static void rtc_alarm(void *opaque, int n, int level)
 {
-    struct acpi_pm *pm = acpi_pm_new(m, true, err);
-    struct irq event = { raise_hotplug_event, pm, PCI_HOTPLUG_GPE };
-    return pm && pci_hotplug_new(m, event, err);
+    struct pc *pc = opaque;
+    if (level)
+        acpi_pm_rtc_alarm(pc->pm);
+}
+
+/* From S3: the shutdown code tells SeaBIOS to resume the guest. */
+static void woken(void *opaque)
+{
+    struct pc *pc = opaque;
+    mc146818rtc_set_cmos(pc->rtc, CMOS_SHUTDOWN, 0xfe);
+    acpi_pm_woken(pc->pm);
+}
+
+static bool add_acpi(struct pc *pc, struct error *err)
+{
+    struct machine *m = pc->dev.machine;
+    pc->pm = acpi_pm_new(m, true, err);
+    struct irq event = { raise_hotplug_event, pc->pm, PCI_HOTPLUG_GPE };
+    struct irq alarm = { rtc_alarm, pc, 0 };
+    if (!pc->pm || !pci_hotplug_new(m, event, err))
+        return false;
+    mc146818rtc_set_alarm(pc->rtc, alarm);
+    machine_set_wakeup_handler(m, woken, pc);
+    return true;
 }
 
 static bool add_isa_devices(struct pc *pc, struct error *err)
@@ -198,7 +219,7 @@ static bool add_isa_devices(struct pc *pc, struct error *err)
         machine_set_resume_test(m, resumes_after_init, pc);
     return pc->rtc && pc->dma && i8254_new(m, pit, err) &&
            i8042_new(m, &m->isa_irq[1], &m->isa_irq[12], &a20_keyboard, err) &&
-           port92_new(m, a20_port92, err) && (m->opt->no_acpi || add_acpi(m, err));
+           port92_new(m, a20_port92, err) && (m->opt->no_acpi || add_acpi(pc, err));
 }
 
 /* In QEMU's order: -vga is slot 2, the first free one. */

@@ -7,6 +7,7 @@
 #include "hw/device.h"
 #include "memory.h"
 
+struct acpi_pm;
 struct fdc;
 struct i8257;
 struct ide_geometry;
@@ -27,6 +28,7 @@ struct pc {
     /* -boot once=: 1 until the first reset (of building), 2 during the first boot, then 0. */
     uint8_t boot_once;
     struct mc146818rtc *rtc;
+    struct acpi_pm *pm; /* NULL with acpi=off */
     struct i8257 *dma;
     struct fdc *fdc;
 };

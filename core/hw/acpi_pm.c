@@ -8,8 +8,8 @@
  * at which it does. A host timer exists only while that status would interrupt.
  *
  * SCI is level-triggered and high while any enabled status bit of PM1 or GPE0 is set. A write with
- * SLP_EN enters a sleep state: type 0 is S5 and type 2 S4, both power-off; S1 and S3 are not
- * offered by our tables and wake at once.
+ * SLP_EN enters a sleep state: type 0 is S5 and type 2 S4, both power-off; type 1 is S3, which an
+ * enabled power button or RTC alarm ends; others are not offered by our tables and wake at once.
  *
  * 0xb2/0xb3 are APMC/APMS: the command 0xf1 or 0xf0 turns SCI_EN on or off as the BIOS's SMI
  * handler would; other commands raise an SMI if DEVACTB (0x58 bit 25) allows.
@@ -66,6 +66,7 @@ struct acpi_pm {
     uint16_t pm1_status, pm1_enable, pm1_control;
     uint64_t overflow; /* tick count at which bit 23 toggles next */
     uint16_t gpe_status, gpe_enable;
+    uint16_t wake_event; /* PM1 status bit that ends S3; outlives the reset in between */
     uint8_t apmc, apms;
     uint8_t smb[16];
     struct timer timer;
@@ -121,10 +122,33 @@ static void timer_expired(void *opaque)
     update_sci(opaque);
 }
 
+/* Ends S3 if we are in it and the event may. */
+static void wake(struct acpi_pm *s, uint16_t event)
+{
+    struct machine *m = s->pci.dev.machine;
+    if ((m->suspended || m->suspend_requested) && (s->pm1_enable & event)) {
+        s->wake_event = event;
+        machine_request_wakeup(m);
+    }
+}
+
 static void power_button(void *opaque)
 {
     struct acpi_pm *s = opaque;
     s->pm1_status |= PM1_PWRBTN;
+    update_sci(s);
+    wake(s, PM1_PWRBTN);
+}
+
+void acpi_pm_rtc_alarm(struct acpi_pm *s)
+{
+    wake(s, PM1_RTC);
+}
+
+void acpi_pm_woken(struct acpi_pm *s)
+{
+    s->pm1_status |= PM1_WAK | s->wake_event;
+    s->wake_event = 0;
     update_sci(s);
 }
 
@@ -142,6 +166,7 @@ static void enter_sleep(struct acpi_pm *s, unsigned type)
     switch (type) {
     case SLEEP_S5:
     case SLEEP_S4: machine_request_shutdown(m, SHUTDOWN_GUEST, 0); break;
+    case SLEEP_S3: machine_request_suspend(m); break;
     default:
         log_mask(LOG_UNIMP, "acpi: sleep type %u isn't offered; waking at once", type);
         s->pm1_status |= PM1_WAK;

@@ -21,6 +21,11 @@ struct machine;
 
 /* Sets a bit of GPE0's status. */
 void acpi_pm_raise_gpe(struct acpi_pm *s, unsigned bit);
+/* The alarm of the real-time clock, which ends S3 if that is enabled; while the PC is awake, it
+ * only interrupts. */
+void acpi_pm_rtc_alarm(struct acpi_pm *s);
+/* After the reset that ends S3: the status says so, and why. */
+void acpi_pm_woken(struct acpi_pm *s);
 /* Makes function 01.3; SCI goes to m->isa_irq[9]; the machine's power button is ours. @smm: the CPU
  * has system management mode; without it the firmware is told that SMIs are taken already. The
  * machine's device list owns it. */

@@ -489,6 +489,7 @@ static size_t add_dsdt(struct build *b, struct machine *m)
     aml_end(a, sb);
 
     pci_hotplug_add_event(a);
+    sleep_state(a, "\\_S3", 1);
     sleep_state(a, "\\_S4", 2);
     sleep_state(a, "\\_S5", 0);
     table_end(b, start);

@@ -73,7 +73,7 @@ struct mc146818rtc {
     int64_t last_second; /* up to here seconds are accounted for in register C */
     uint64_t last_period;
     bool use_host_clock;
-    struct irq irq;
+    struct irq irq, alarm;
     struct timer timer;
     struct mem_region io;
 };
@@ -280,6 +280,7 @@ static void update_irq(struct mc146818rtc *s)
     bool on = *c & s->cmos[REG_B] & (C_PF | C_AF | C_UF);
     *c = (uint8_t)((*c & ~C_IRQF) | (on ? C_IRQF : 0));
     irq_set(&s->irq, on);
+    irq_set(&s->alarm, (*c & s->cmos[REG_B] & C_AF) != 0);
 }
 
 static void arm(struct mc146818rtc *s)
@@ -418,6 +419,11 @@ void mc146818rtc_set_cmos(struct mc146818rtc *s, uint8_t index, uint8_t value)
 uint8_t mc146818rtc_get_cmos(const struct mc146818rtc *s, uint8_t index)
 {
     return s->cmos[index & 0x7f];
+}
+
+void mc146818rtc_set_alarm(struct mc146818rtc *s, struct irq alarm)
+{
+    s->alarm = alarm;
 }
 
 void mc146818rtc_set_floppies(struct mc146818rtc *s, uint8_t type_a, uint8_t type_b)

@@ -32,6 +32,8 @@ enum {
 struct mc146818rtc *mc146818rtc_new(struct machine *m, struct irq irq, struct error *err);
 void mc146818rtc_set_cmos(struct mc146818rtc *s, uint8_t index, uint8_t value);
 uint8_t mc146818rtc_get_cmos(const struct mc146818rtc *s, uint8_t index);
+/* @alarm rises when an enabled alarm goes off, whatever becomes of the interrupt. */
+void mc146818rtc_set_alarm(struct mc146818rtc *s, struct irq alarm);
 /* CMOS types of the two floppy drives, which also go into the equipment byte. */
 void mc146818rtc_set_floppies(struct mc146818rtc *s, uint8_t type_a, uint8_t type_b);
 

@@ -44,6 +44,13 @@ static void cmd_system_powerdown(struct machine *m, struct text *out, const stru
     machine_request_powerdown(m);
 }
 
+static void cmd_system_wakeup(struct machine *m, struct text *out, const struct hmp_arg *a)
+{
+    struct error err;
+    if (!monitor_wakeup(m, &err))
+        say_error(out, &err);
+}
+
 static void cmd_sendkey(struct machine *m, struct text *out, const struct hmp_arg *a)
 {
     struct error err;
@@ -150,6 +157,7 @@ static const struct hmp_command commands[] = {
     { "sum", "start:l,size:l", "addr size", "compute the checksum of a memory region", hmp_sum },
     { "system_powerdown", "", "", "send system power down event", cmd_system_powerdown },
     { "system_reset", "", "", "reset the system", cmd_system_reset },
+    { "system_wakeup", "", "", "wakeup guest from suspend", cmd_system_wakeup },
     { "x", "fmt:/,addr:l", "/fmt addr", "virtual memory dump starting at 'addr'", hmp_x },
     { "xp", "fmt:/,addr:l", "/fmt addr", "physical memory dump starting at 'addr'", hmp_xp },
     { NULL, NULL, NULL, NULL, NULL },

@@ -16,7 +16,7 @@ static void info_version(struct machine *m, struct text *out, const struct hmp_a
 
 static void info_status(struct machine *m, struct text *out, const struct hmp_arg *a)
 {
-    bool running = m->state == RUN_STATE_RUNNING;
+    bool running = monitor_running(m);
     text_printf(out, "VM status: %s", running ? "running" : "paused");
     if (!running && m->state != RUN_STATE_PAUSED)
         text_printf(out, " (%s)", monitor_status(m));

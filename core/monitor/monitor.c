@@ -209,12 +209,27 @@ void monitor_free_all(struct machine *m)
 const char *monitor_status(const struct machine *m)
 {
     switch (m->state) {
-    case RUN_STATE_RUNNING: return "running";
+    case RUN_STATE_RUNNING: return m->suspended ? "suspended" : "running";
     case RUN_STATE_PAUSED: return "paused";
     case RUN_STATE_SHUTDOWN: return "shutdown";
     case RUN_STATE_PRELAUNCH: return "prelaunch";
     }
     return "internal-error";
+}
+
+bool monitor_running(const struct machine *m)
+{
+    return m->state == RUN_STATE_RUNNING && !m->suspended;
+}
+
+bool monitor_wakeup(struct machine *m, struct error *err)
+{
+    if (!m->woken)
+        return error_set(err, "wake-up from suspend is not supported by this guest");
+    if (!m->suspended)
+        return error_set(err, "Unable to wake up: guest is not in suspended state");
+    machine_request_wakeup(m);
+    return true;
 }
 
 bool monitor_cont(struct machine *m, struct error *err)

@@ -41,6 +41,8 @@ bool monitor_memory_save(struct machine *m, bool virtual, uint64_t addr, uint64_
                          const char *path, struct error *err);
 /* "running", "paused", "prelaunch", "shutdown" */
 const char *monitor_status(const struct machine *m);
+bool monitor_running(const struct machine *m);
+bool monitor_wakeup(struct machine *m, struct error *err); /* from S3 */
 bool monitor_cont(struct machine *m, struct error *err);
 bool monitor_screendump(struct machine *m, const char *path, const char *format, struct error *err);
 bool monitor_send_key(struct machine *m, const char *keys, int hold_ms, struct error *err);

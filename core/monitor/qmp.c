@@ -130,7 +130,8 @@ void qmp_event(void *opaque, enum machine_event e, enum shutdown_cause cause)
     static const char *const names[] = {
         [EVENT_SHUTDOWN] = "SHUTDOWN",   [EVENT_RESET] = "RESET",
         [EVENT_STOP] = "STOP",           [EVENT_RESUME] = "RESUME",
-        [EVENT_POWERDOWN] = "POWERDOWN", [EVENT_DEVICE_DELETED] = "DEVICE_DELETED"
+        [EVENT_POWERDOWN] = "POWERDOWN", [EVENT_DEVICE_DELETED] = "DEVICE_DELETED",
+        [EVENT_SUSPEND] = "SUSPEND",     [EVENT_WAKEUP] = "WAKEUP"
     };
     struct monitor *mon = opaque;
     if (!mon->negotiated)

@@ -53,8 +53,7 @@ static bool query_version(struct qmp_call *c)
 static bool query_status(struct qmp_call *c)
 {
     text_printf(c->value, "{\"status\": \"%s\", \"singlestep\": false, \"running\": %s}",
-                monitor_status(c->machine),
-                c->machine->state == RUN_STATE_RUNNING ? "true" : "false");
+                monitor_status(c->machine), monitor_running(c->machine) ? "true" : "false");
     return true;
 }
 
@@ -284,6 +283,11 @@ static bool system_powerdown(struct qmp_call *c)
     return true;
 }
 
+static bool system_wakeup(struct qmp_call *c)
+{
+    return monitor_wakeup(c->machine, c->err);
+}
+
 static bool quit(struct qmp_call *c)
 {
     machine_request_shutdown(c->machine, SHUTDOWN_HOST_QMP_QUIT, 0);
@@ -323,6 +327,7 @@ const struct qmp_command qmp_commands[] = {
     { "cont", "", cont },
     { "system_reset", "", system_reset },
     { "system_powerdown", "", system_powerdown },
+    { "system_wakeup", "", system_wakeup },
     { "quit", "", quit },
     { NULL, NULL, NULL },
 };

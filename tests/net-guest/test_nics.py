@@ -17,7 +17,7 @@ def initramfs(flavour):
 
 def boot(emulator, flavour, *options, append="", **named):
     pc = PC(emulator, "-m", "256", "-kernel", guest(f"vmlinuz-{flavour}"), "-initrd", initramfs(flavour),
-            "-append", f"console=ttyS0 loglevel=1 {append}", "-no-reboot", *options, **named)
+            "-append", f"console=ttyS0 loglevel=1 nowatchdog {append}", "-no-reboot", *options, **named)
     pc.expect("guest# ", seconds=60)
     return pc
 

@@ -169,7 +169,8 @@ static void piix_ide_reset(struct device *dev)
 {
     struct piix_ide *s = (struct piix_ide *)dev;
 
-    memset(s->pci.config + 0x40, 0, 8);
+    if (!dev->machine->waking) /* from S3: SeaBIOS doesn't turn the ports on once more */
+        memset(s->pci.config + 0x40, 0, 8);
     for (int i = 0; i < 2; i++)
         ide_channel_reset(&s->channels[i]);
 }

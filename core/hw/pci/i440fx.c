@@ -29,13 +29,14 @@
 #define PAM_AREAS 13
 #define BIOS_BASE 0xe0000u
 
-#define REG_PAM0     0x59
-#define REG_SMRAM    0x72
-#define SMRAM_OPEN   0x40
-#define SMRAM_CLOSED 0x20
-#define SMRAM_LOCK   0x10
-#define SMRAM_ENABLE 0x08
-#define SMRAM_BASE   0x02 /* C_BASE_SEG, read-only: 0xa0000 */
+#define REG_PAM0      0x59
+#define PAM_REGISTERS 7
+#define REG_SMRAM     0x72
+#define SMRAM_OPEN    0x40
+#define SMRAM_CLOSED  0x20
+#define SMRAM_LOCK    0x10
+#define SMRAM_ENABLE  0x08
+#define SMRAM_BASE    0x02 /* C_BASE_SEG, read-only: 0xa0000 */
 
 struct pam_area {
     struct i440fx *bridge;
@@ -173,11 +174,14 @@ static void config_written(struct pci_device *d, uint8_t reg, unsigned len)
 static void i440fx_reset(struct device *d)
 {
     struct i440fx *s = (struct i440fx *)d;
-    uint8_t *c = s->pci.config;
+    uint8_t *c = s->pci.config, pam[PAM_REGISTERS];
     for (int i = 0; i < 256; i++)
         if (s->bus.devices[i])
             pci_device_reset(s->bus.devices[i]);
+    memcpy(pam, c + REG_PAM0, sizeof pam);
     memset(c + 0x40, 0, 0xc0);
+    if (d->machine->waking) /* from S3: the BIOS goes on in its shadow RAM */
+        memcpy(c + REG_PAM0, pam, sizeof pam);
     c[0x57] = 0x10; /* DRAM control: no hole */
     c[REG_SMRAM] = SMRAM_BASE;
     s->pci.wmask[REG_SMRAM] = SMRAM_OPEN | SMRAM_CLOSED | SMRAM_LOCK | SMRAM_ENABLE;
