@@ -215,9 +215,7 @@ class PC:
 
     def qmp_raw(self, command, seconds=20, **arguments):
         if not self.qmp_socket:
-            self._until("QMP socket", lambda: os.path.exists(self.qmp_path), seconds)
-            self.qmp_socket = socket.socket(socket.AF_UNIX)
-            self.qmp_socket.connect(self.qmp_path)
+            self.qmp_socket = self._until("QMP socket", self._qmp_connect, seconds)
             self.qmp_socket.setblocking(False)
             self.qmp_buffer = b""
             self.greeting = self._qmp_message(seconds)
@@ -232,6 +230,14 @@ class PC:
                 self.events.append(reply)
             else:
                 return reply
+
+    def _qmp_connect(self):
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.connect(self.qmp_path)
+            return connection
+        except (FileNotFoundError, ConnectionRefusedError):  # bound already, but nobody listens yet
+            connection.close()
 
     def _qmp_message(self, seconds):
         def test():
