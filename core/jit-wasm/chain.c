@@ -22,7 +22,10 @@ static const struct wasm_import imports[IM_COUNT] = {
     [IM_SEG_CHECK] = { 'G', SIG_CHECK }, [IM_HANDLER] = { 'H', SIG_HANDLER },
     [IM_SETTLE] = { 'I', SIG_VOID },     [IM_MULHU] = { 'J', SIG_I64_I64 },
     [IM_MULHS] = { 'K', SIG_I64_I64 },   [IM_SLOW_FP] = { 'L', SIG_HANDLER },
-    [IM_STOP] = { 'M', SIG_HANDLER },
+    [IM_STOP] = { 'M', SIG_HANDLER },    [IM_X87_ADD] = { 'N', SIG_X87 },
+    [IM_X87_MUL] = { 'O', SIG_X87 },     [IM_X87_DIV] = { 'P', SIG_X87 },
+    [IM_X87_LOAD] = { 'Q', SIG_X87 },    [IM_X87_STORE] = { 'R', SIG_X87 },
+    [IM_X87_MOVE] = { 'S', SIG_X87 },
 };
 
 void chain_module(struct wbuf *out, const struct wasm_code *codes, unsigned count)
@@ -154,6 +157,12 @@ bool chain_init(struct cpu *c, bool tail_calls)
         [IM_HANDLER] = (void (*)(void))jit_call_handler,
         [IM_SLOW_FP] = (void (*)(void))jit_slow_fp,
         [IM_STOP] = (void (*)(void))jit_stop,
+        [IM_X87_ADD] = (void (*)(void))jit_x87_add,
+        [IM_X87_MUL] = (void (*)(void))jit_x87_mul,
+        [IM_X87_DIV] = (void (*)(void))jit_x87_div,
+        [IM_X87_LOAD] = (void (*)(void))jit_x87_load,
+        [IM_X87_STORE] = (void (*)(void))jit_x87_store,
+        [IM_X87_MOVE] = (void (*)(void))jit_x87_move,
         [IM_SETTLE] = jit_settle,
         [IM_MULHU] = (void (*)(void))jit_mulhu,
         [IM_MULHS] = (void (*)(void))jit_mulhs,

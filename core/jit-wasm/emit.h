@@ -232,6 +232,8 @@ void emit_load128(struct emit *e, int la, unsigned seg, bool aligned);
 void emit_store128(struct emit *e, int la, unsigned seg, int value, bool aligned);
 /* Loads 4 or 8 bytes (@osz 2, 3) into the low part of a v128, the rest is 0. */
 void emit_load_low(struct emit *e, int la, unsigned seg, unsigned osz);
+/* Leaves the host address of @bytes bytes at @la on the stack, 0 if they need a slow path. */
+void emit_host(struct emit *e, int la, unsigned bytes, enum access a);
 /* Read-modify-write: emit_rmw_load leaves the value on the stack and a host address (0: slow) in
  * the temporary *host; emit_rmw_store stores local @value there. */
 void emit_rmw_load(struct emit *e, int la, unsigned seg, unsigned osz, int *host);

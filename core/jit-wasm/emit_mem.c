@@ -348,6 +348,18 @@ void emit_store128(struct emit *e, int la, unsigned seg, int value, bool aligned
     close_block(e);
 }
 
+void emit_host(struct emit *e, int la, unsigned bytes, enum access a)
+{
+    open_block(e, W_BLOCK, W_I32);
+    int done = e->depth;
+    open_block(e, W_BLOCK, W_VOID);
+    look_up(e, la, bytes, a);
+    branch(e, W_BR, done);
+    close_block(e);
+    emit_i32(e, 0);
+    close_block(e);
+}
+
 void emit_rmw_load(struct emit *e, int la, unsigned seg, unsigned osz, int *host)
 {
     *host = emit_tmp(e, W_I32);

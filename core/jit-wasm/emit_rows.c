@@ -5,8 +5,8 @@
 
 #include "jit-wasm/emit.h"
 
-static const struct emit_table *const tables[] = { &emit_int, &emit_shift, &emit_bits,
-                                                   &emit_sys, &emit_sse,   &emit_ssefp };
+static const struct emit_table *const tables[] = { &emit_int, &emit_shift, &emit_bits, &emit_sys,
+                                                   &emit_sse, &emit_ssefp, &emit_x87 };
 
 static const struct emit_row **by_row;
 

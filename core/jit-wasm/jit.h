@@ -130,6 +130,12 @@ enum jit_import {
     IM_MULHS,
     IM_SLOW_FP,
     IM_STOP,
+    IM_X87_ADD,
+    IM_X87_MUL,
+    IM_X87_DIV,
+    IM_X87_LOAD,
+    IM_X87_STORE,
+    IM_X87_MOVE,
     IM_COUNT
 };
 /* Makes the function behind IM_CHAIN and hands all to the host. False: no translated code. */
@@ -155,6 +161,14 @@ enum jit_stop { STOP_ON, STOP_ELSEWHERE, STOP_LEFT };
 int jit_stop(struct cpu *c, const struct insn *i); /* enum jit_stop */
 /* The same for one that neither accesses memory nor takes long. */
 int jit_slow_fp(struct cpu *c, const struct insn *i);
+/* x87 instructions in their simple cases; 0: not one of those, nothing was done (x87_fast.c). @v:
+ * the memory operand's bits; @fop: which instruction, as in FOP. */
+uint32_t jit_x87_add(uint64_t v, uint32_t fop);
+uint32_t jit_x87_mul(uint64_t v, uint32_t fop);
+uint32_t jit_x87_div(uint64_t v, uint32_t fop);
+uint32_t jit_x87_load(uint64_t v, uint32_t fop);
+uint32_t jit_x87_store(uint64_t v, uint32_t fop); /* to jit_shared.scratch */
+uint32_t jit_x87_move(uint64_t v, uint32_t fop);
 uint32_t jit_stub(uint64_t rip, uint32_t depth);
 uint64_t jit_mulhu(uint64_t a, uint64_t b); /* upper halves of products */
 uint64_t jit_mulhs(uint64_t a, uint64_t b);

@@ -102,7 +102,8 @@ static bool is_quiet(const struct insn *i, const struct opcode *o)
     if ((i->flags & INSN_MEM) && !(o->map == MAP_1B && o->byte == 0x8d) &&
         !(o->map == MAP_0F && o->byte >= 0x18 && o->byte <= 0x1f))
         return false;
-    if (o->feature >= FEAT_SSE && o->feature <= FEAT_SSE42) /* switched off, #XM */
+    /* Switched off, #XM, #MF. */
+    if ((o->feature >= FEAT_SSE && o->feature <= FEAT_SSE42) || o->feature == FEAT_FPU)
         return false;
     if (o->flags & OP_END)
         return insn_end(i) == BE_COND || insn_end(i) == BE_JUMP;

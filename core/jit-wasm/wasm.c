@@ -97,6 +97,7 @@ static void add_types(struct wbuf *b)
         [SIG_CHECK] = { { W_I64, W_I32, W_I32 }, W_I64 },
         [SIG_VOID] = { { 0 }, 0 },
         [SIG_I64_I64] = { { W_I64, W_I64 }, W_I64 },
+        [SIG_X87] = { { W_I64, W_I32 }, W_I32 },
     };
     wb_u32(b, SIG_COUNT);
     for (unsigned k = 0; k < SIG_COUNT; k++) {

@@ -215,6 +215,7 @@ enum wasm_sig {
     SIG_CHECK,   /* (i64 ea, i32 point, i32 info) -> i64; also 128-bit reads */
     SIG_VOID,    /* () */
     SIG_I64_I64, /* (i64, i64) -> i64 */
+    SIG_X87,     /* (i64 operand, i32 which) -> i32 */
     SIG_COUNT
 };
 
