@@ -19,6 +19,7 @@
 #include "net/netdev.h"
 #include "net/relay/client.h"
 #include "net/relay/link.h"
+#include "net/relay/qemu_stream.h"
 
 #define WINDOW (1 << 20)
 
@@ -180,7 +181,8 @@ static void cleanup(struct net_client *nc)
 
 bool relay_ether_wanted(const struct keyval *args)
 {
-    return keyval_get(args, "relay") || keyval_get(args, "room") || keyval_get(args, "token");
+    return keyval_get(args, "relay") || keyval_get(args, "room") || keyval_get(args, "token") ||
+           keyval_get(args, "protocol");
 }
 
 static bool room_is_good(const char *room)
@@ -203,7 +205,8 @@ struct net_client *relay_ether_new(struct machine *m, const char *type, const ch
                                    const struct keyval *args, const char *room_key,
                                    struct error *err)
 {
-    static const char *const known[] = { "relay", "token", "room" };
+    static const char *const known[] = { "relay", "token", "room", "protocol" };
+    const char *protocol = keyval_get(args, "protocol");
     const char *room = keyval_get(args, "room"), *url = keyval_get(args, "relay");
     size_t kind = 0;
     for (const struct keyval *kv = args; kv; kv = kv->next) {
@@ -219,7 +222,18 @@ struct net_client *relay_ether_new(struct machine *m, const char *type, const ch
         }
     }
     if (!url) {
-        error_set(err, "room= and token= need relay=");
+        error_set(err, "room=, token= and protocol= need relay=");
+        return NULL;
+    }
+    if (protocol && !strcmp(protocol, "qemu")) {
+        if (room || keyval_get(args, "token")) {
+            error_set(err, "protocol=qemu knows neither room= nor token=");
+            return NULL;
+        }
+        return relay_qemu_new(m, type, name, url, err);
+    }
+    if (protocol && strcmp(protocol, "slipway")) {
+        error_set(err, "protocol= expects slipway or qemu");
         return NULL;
     }
     while (strcmp(client_ops[kind].type, type))

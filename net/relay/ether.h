@@ -20,9 +20,10 @@ struct net_client;
         "token", NETDEV_STRING, "TOKEN", "what the relay lets this PC in for", 0                   \
     }
 #define RELAY_ROOM_OPTIONS                                                                         \
-    RELAY_OPTIONS,                                                                                 \
+    RELAY_OPTIONS, { "room", NETDEV_STRING, "NAME", "the relay's room to plug into", 0 },          \
     {                                                                                              \
-        "room", NETDEV_STRING, "NAME", "the relay's room to plug into", 0                          \
+        "protocol", NETDEV_STRING, "slipway|qemu",                                                 \
+            "qemu: bare frames, for websockify or a relay's /qemu/ROOM", 0                         \
     }
 
 /* Is one of these options among @args? */

@@ -3,8 +3,10 @@ sockets of this process are at the other end. The native build has no WebSockets
 """
 import os
 import random
+import shutil
 import socket
 import struct
+import subprocess
 import sys
 import time
 
@@ -12,7 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import ends
 from namespace import add_address, in_namespace, resolv_conf
 from packets import *
-from pc import Failure, not_under, same
+from pc import Failure, Skip, not_under, same
 from relay import Relay
 from test_user import Connection, Guest, Server, name_server
 from userpeer import Ours, WAIT
@@ -300,3 +302,46 @@ def test_relay_refusals(emulator):
             ends.wait_for("the refusal", lambda: "404" in ends.info(pc, "r"), WAIT)
     with ends.emulator(emulator, "stream,id=r,relay=ws://127.0.0.1:9,room=lab") as pc:
         ends.wait_for("the refusal", lambda: "Connection refused" in ends.info(pc, "r"), WAIT)
+
+
+@native
+@in_namespace
+def test_relay_protocol_qemu(emulator):
+    """QEMU's frames over a WebSocket: through an unmodified websockify to a QEMU, and to a room of the relay."""
+    websockify = shutil.which("websockify")
+    if not websockify:
+        raise Skip("websockify is missing")
+    wire, web = ends.free_port(), ends.free_port()
+    with ends.emulator("qemu", "user,id=u", f"socket,id=w,listen=127.0.0.1:{wire}"):
+        proxy = subprocess.Popen([websockify, f"127.0.0.1:{web}", f"127.0.0.1:{wire}"], stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            port = ends.free_port()
+            with ends.emulator(emulator, f"stream,id=r,relay=ws://127.0.0.1:{web}/,protocol=qemu",
+                               f"stream,id=s,server=on,addr.type=inet,addr.host=127.0.0.1,addr.port={port}") as pc:
+                end = ends.StreamEnd.connect(port)
+                joined(pc)
+                offer = ends.ask(end, ends.dhcp(1), ends.dhcp_answer)
+                same("QEMU's offer", ends.dhcp_answer(offer)[:2], (2, "10.0.2.15"))
+                end.close()
+        finally:
+            proxy.kill()
+            proxy.wait()
+    with Relay() as relay:
+        a, end_a = room_pc(emulator, relay)
+        port = ends.free_port()
+        b = ends.emulator(emulator, f"socket,id=r,relay={relay.url}/qemu/lab,protocol=qemu",
+                          f"stream,id=s,server=on,addr.type=inet,addr.host=127.0.0.1,addr.port={port}")
+        end_b = ends.StreamEnd.connect(port)
+        try:
+            joined(a)
+            joined(b)
+            for n in range(200):
+                end_a.send(ends.numbered(n, 60 + n * 7))
+                end_b.send(ends.numbered(n, 60 + n * 5))
+            for n in range(200):
+                same("one way", end_b.receive(), ends.numbered(n, 60 + n * 7))
+                same("the other", end_a.receive(), ends.numbered(n, 60 + n * 5))
+        finally:
+            for pc in (a, b):
+                pc.__exit__()
