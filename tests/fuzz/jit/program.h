@@ -101,7 +101,7 @@ struct program {
     int entry, rescue, end; /* labels */
     uint64_t gpr[16];
     uint32_t rflags;
-    bool privileged; /* has instructions that this machine's processor won't run for us */
+    bool privileged;      /* has instructions that this machine's processor won't run for us */
     uint32_t data_offset; /* DATA starts as the common block from here, see data_byte() */
     uint8_t fx[512];      /* FXSAVE image */
 
