@@ -64,7 +64,7 @@ struct jit_shared {
 };
 extern struct jit_shared jit_shared;
 
-#define JIT_THRESHOLD 20000 /* instructions of a block */
+#define JIT_THRESHOLD 7000 /* instructions of a block */
 #define JIT_JUMPS     4096u
 struct jit_jump {
     uint64_t la;
