@@ -137,10 +137,10 @@ void host_broadcast_send(struct host_broadcast *b, const void *data, size_t len)
 void host_broadcast_close(struct host_broadcast *b);
 
 /* Translated code (core/jit-wasm): WebAssembly modules made at run time. host_jit_support: what the
- * engine can do, 0 where there is none. host_jit_init: @functions are what the modules import, by
- * the letters a, b, ...; @chain, if it isn't empty, a module whose function "0" takes the place of
- * the first and whose function "1" goes into table slot @slot. host_jit_install: compiles and
- * instantiates a module; its functions "0", "1" ... go into table slots @slots. host_jit_slots:
+ * engine can do, 0 where there is none. host_jit_init: @functions are the table that modules
+ * import; @chain, if it isn't empty, a module whose function "0" takes the place of the first and
+ * whose function "1" goes into table slot @slot. host_jit_install: compiles and instantiates a
+ * module; its functions "0", "1" ... go into table slots @slots. host_jit_slots:
  * @count new table slots, the first of them; 0: none. host_jit_clear: puts @stub into a slot. */
 enum { HOST_JIT = 1, HOST_JIT_TAIL_CALLS = 2 };
 unsigned host_jit_support(void);

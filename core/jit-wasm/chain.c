@@ -1,36 +1,38 @@
 /*
- * How one region goes on to the next, and what every module imports.
+ * How one region goes on to the next, and what translated code calls.
  *
  * A region that is left for another address stores its registers and tail-calls the chain with that
  * address. The chain looks the address up in the jump cache and tail-calls the region's function in
  * the table; on a miss, or when the slice is over, it returns JIT_LEFT, and all regions that called
  * one another return to C. chain_run(), the way in from C, is one too: it goes on where the guest
- * returns to while there is a region. They are small WebAssembly
- * functions made at start-up, in a module of their own: in V8 every instance that imports a table
- * has a copy of it (as of version 11), so that modules with the table would cost more the more
- * there are. Engines without tail calls get a C function that always returns.
+ * returns to while there is a region. They are small WebAssembly functions made at start-up, in a
+ * module of their own: in V8 every instance that imports a table has a copy of it (as of version
+ * 11), so that modules with the table of regions would cost more the more there are. What they
+ * import is a small table with the helpers alone. Engines without tail calls get a C function that
+ * always returns.
  */
 #include <stddef.h>
 
 #include "host/host.h"
 #include "jit-wasm/emit.h"
 
-static const struct wasm_import imports[IM_COUNT] = {
-    [IM_CHAIN] = { 'A', SIG_REGION },    [IM_READ] = { 'B', SIG_READ },
-    [IM_WRITE] = { 'C', SIG_WRITE },     [IM_RMW_READ] = { 'D', SIG_READ },
-    [IM_READ128] = { 'E', SIG_CHECK },   [IM_WRITE128] = { 'F', SIG_CHECK },
-    [IM_SEG_CHECK] = { 'G', SIG_CHECK }, [IM_HANDLER] = { 'H', SIG_HANDLER },
-    [IM_SETTLE] = { 'I', SIG_VOID },     [IM_MULHU] = { 'J', SIG_I64_I64 },
-    [IM_MULHS] = { 'K', SIG_I64_I64 },   [IM_SLOW_FP] = { 'L', SIG_HANDLER },
-    [IM_STOP] = { 'M', SIG_HANDLER },    [IM_X87_ADD] = { 'N', SIG_X87 },
-    [IM_X87_MUL] = { 'O', SIG_X87 },     [IM_X87_DIV] = { 'P', SIG_X87 },
-    [IM_X87_LOAD] = { 'Q', SIG_X87 },    [IM_X87_STORE] = { 'R', SIG_X87 },
-    [IM_X87_MOVE] = { 'S', SIG_X87 },
-};
-
 void chain_module(struct wbuf *out, const struct wasm_code *codes, unsigned count)
 {
-    wasm_module(out, false, imports, IM_COUNT, codes, count);
+    wasm_module(out, 'h', codes, count);
+}
+
+enum wasm_sig helper_signature(enum jit_helper fn)
+{
+    static const uint8_t signatures[IM_COUNT] = {
+        [IM_CHAIN] = SIG_REGION,    [IM_READ] = SIG_READ,       [IM_WRITE] = SIG_WRITE,
+        [IM_RMW_READ] = SIG_READ,   [IM_READ128] = SIG_CHECK,   [IM_WRITE128] = SIG_CHECK,
+        [IM_SEG_CHECK] = SIG_CHECK, [IM_HANDLER] = SIG_HANDLER, [IM_SETTLE] = SIG_VOID,
+        [IM_MULHU] = SIG_I64_I64,   [IM_MULHS] = SIG_I64_I64,   [IM_SLOW_FP] = SIG_HANDLER,
+        [IM_STOP] = SIG_HANDLER,    [IM_X87_ADD] = SIG_X87,     [IM_X87_MUL] = SIG_X87,
+        [IM_X87_DIV] = SIG_X87,     [IM_X87_LOAD] = SIG_X87,    [IM_X87_STORE] = SIG_X87,
+        [IM_X87_MOVE] = SIG_X87,
+    };
+    return (enum wasm_sig)signatures[fn];
 }
 
 static uint32_t chain_return(uint64_t rip, uint32_t depth)
@@ -176,7 +178,7 @@ bool chain_init(struct cpu *c, bool tail_calls)
         wb_reset(&run.b);
         emit_chain_function(&chain, c);
         emit_run_function(&run, c);
-        wasm_module(&module, true, NULL, 0, codes, 2);
+        wasm_module(&module, 't', codes, 2);
     }
     bool ok = !module.failed && (!tail_calls || run_slot) &&
               host_jit_init(functions, IM_COUNT, module.data, module.len, run_slot);

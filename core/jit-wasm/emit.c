@@ -115,10 +115,12 @@ int emit_tmp(struct emit *e, enum wasm_type t)
     return *slot;
 }
 
-void emit_call(struct emit *e, enum jit_import fn)
+void emit_call(struct emit *e, enum jit_helper fn)
 {
-    op(e, W_CALL);
-    wb_u32(&e->b, fn);
+    emit_i32(e, (int32_t)fn);
+    op(e, W_CALL_INDIRECT);
+    wb_u32(&e->b, helper_signature(fn));
+    wb_u32(&e->b, 0); /* the only table */
 }
 
 /* ---- registers ---- */

@@ -152,8 +152,10 @@ void likely_next(struct emit *e);
 /* A fresh local of the function; a temporary that is free again after the instruction. */
 int emit_local(struct emit *e, enum wasm_type t);
 int emit_tmp(struct emit *e, enum wasm_type t);
-/* Calls one of the functions that every module imports; arguments are on the stack. */
-void emit_call(struct emit *e, enum jit_import fn);
+/* The signature of one of the functions that translated code calls (chain.c). */
+enum wasm_sig helper_signature(enum jit_helper fn);
+/* Calls it; arguments are on the stack. */
+void emit_call(struct emit *e, enum jit_helper fn);
 
 /* ---- registers ---- */
 

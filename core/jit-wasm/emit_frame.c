@@ -189,7 +189,7 @@ static void handler_effects(const struct insn *i, uint16_t *reads, uint16_t *wri
 }
 
 /* Calls @fn for the current instruction; its result is on the stack. */
-static void call_handler(struct emit *e, enum jit_import fn)
+static void call_handler(struct emit *e, enum jit_helper fn)
 {
     emit_store_begin(e);
     emit_rip(e, e->n->off);
@@ -485,10 +485,15 @@ void frame_close(struct emit *e)
     store_local(e, W_I32_STORE, e->budget, &e->c->budget);
     get_local(e, e->next);
     get_local(e, L_DEPTH);
-    op(e, e->tail_calls ? W_RETURN_CALL : W_CALL);
-    wb_u32(&e->b, IM_CHAIN);
-    if (!e->tail_calls)
+    if (e->tail_calls) {
+        emit_i32(e, IM_CHAIN);
+        op(e, W_RETURN_CALL_INDIRECT);
+        wb_u32(&e->b, SIG_REGION);
+        wb_u32(&e->b, 0);
+    } else {
+        emit_call(e, IM_CHAIN);
         op(e, W_RETURN);
+    }
     close_block(e);
     store_local(e, W_I32_STORE, e->budget, &e->c->budget);
     store_local(e, W_I64_STORE, e->next, &e->c->rip);

@@ -221,7 +221,7 @@ static const uint8_t load_ops[] = { W_I32_LOAD8_U, W_I32_LOAD16_U, W_I32_LOAD, W
 static const uint8_t store_ops[] = { W_I32_STORE8, W_I32_STORE16, W_I32_STORE, W_I64_STORE };
 
 /* Calls slow path @fn with la, the point and the info. */
-static void call_slow(struct emit *e, enum jit_import fn, unsigned bytes, unsigned seg,
+static void call_slow(struct emit *e, enum jit_helper fn, unsigned bytes, unsigned seg,
                       enum access a)
 {
     emit_i32(e, emit_point(e));

@@ -25,7 +25,7 @@ static void emit_x87_insn(struct emit *e, const struct insn *i)
 {
     static const uint8_t loads[] = { W_I64_LOAD8_U, W_I64_LOAD16_U, W_I64_LOAD32_U, W_I64_LOAD };
     uint32_t arg = emit_row_of(i)->arg;
-    enum jit_import fn = (enum jit_import)(in_memory(i) ? arg & 0xff : arg >> 8);
+    enum jit_helper fn = (enum jit_helper)(in_memory(i) ? arg & 0xff : arg >> 8);
     struct cpu *c = e->c;
     unsigned byte = insn_opcode(i)->byte & 7u, osz = operand_size(i, byte);
     int host = NO_LOCAL, ea = NO_LOCAL;

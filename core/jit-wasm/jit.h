@@ -115,8 +115,8 @@ void jit_flush_all(void);
 
 /* ---- what translated code calls (helpers.c; the chain: chain.c) ---- */
 
-/* Function index in every module. */
-enum jit_import {
+/* Index in the table that every module of translated code imports. */
+enum jit_helper {
     IM_CHAIN,
     IM_READ,
     IM_WRITE,

@@ -120,13 +120,12 @@ static void import_header(struct wbuf *b, const char *what, uint8_t kind)
     wb_u8(b, kind);
 }
 
-static void add_hints(struct wbuf *b, unsigned import_count, const struct wasm_code *codes,
-                      unsigned count)
+static void add_hints(struct wbuf *b, const struct wasm_code *codes, unsigned count)
 {
     name(b, "metadata.code.branch_hint");
     wb_u32(b, count);
     for (unsigned k = 0; k < count; k++) {
-        wb_u32(b, import_count + k);
+        wb_u32(b, k);
         wb_u32(b, codes[k].hint_count);
         for (unsigned n = 0; n < codes[k].hint_count; n++) {
             uint32_t hint = codes[k].hints[n];
@@ -137,10 +136,10 @@ static void add_hints(struct wbuf *b, unsigned import_count, const struct wasm_c
     }
 }
 
-void wasm_module(struct wbuf *out, bool table, const struct wasm_import *imports,
-                 unsigned import_count, const struct wasm_code *codes, unsigned count)
+void wasm_module(struct wbuf *out, char table, const struct wasm_code *codes, unsigned count)
 {
     static const uint8_t header[] = { 0, 'a', 's', 'm', 1, 0, 0, 0 };
+    const char table_name[] = { table, 0 };
     struct wbuf b = { 0 };
     char text[12];
     wb_bytes(out, header, sizeof header);
@@ -148,22 +147,14 @@ void wasm_module(struct wbuf *out, bool table, const struct wasm_import *imports
     add_types(&b);
     section(out, 1, &b);
 
-    wb_u32(&b, 1 + table + import_count);
+    wb_u32(&b, 2);
     import_header(&b, "m", 2);
     wb_u8(&b, 0); /* no maximum */
     wb_u32(&b, 1);
-    if (table) {
-        import_header(&b, "t", 1);
-        wb_u8(&b, 0x70); /* funcref */
-        wb_u8(&b, 0);
-        wb_u32(&b, 1);
-    }
-    for (unsigned k = 0; k < import_count; k++) {
-        text[0] = imports[k].name;
-        text[1] = 0;
-        import_header(&b, text, 0);
-        wb_u32(&b, imports[k].sig);
-    }
+    import_header(&b, table_name, 1);
+    wb_u8(&b, 0x70); /* funcref */
+    wb_u8(&b, 0);
+    wb_u32(&b, 1);
     section(out, 2, &b);
 
     wb_u32(&b, count);
@@ -176,11 +167,11 @@ void wasm_module(struct wbuf *out, bool table, const struct wasm_import *imports
         snprintf(text, sizeof text, "%u", k);
         name(&b, text);
         wb_u8(&b, 0);
-        wb_u32(&b, import_count + k);
+        wb_u32(&b, k);
     }
     section(out, 7, &b);
 
-    add_hints(&b, import_count, codes, count);
+    add_hints(&b, codes, count);
     section(out, 0, &b);
 
     wb_u32(&b, count);

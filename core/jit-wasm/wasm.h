@@ -219,13 +219,6 @@ enum wasm_sig {
     SIG_COUNT
 };
 
-/* A function that a module imports from "e" by a name of one letter; it has its place in @imports
- * as function index. */
-struct wasm_import {
-    char name;
-    uint8_t sig; /* enum wasm_sig */
-};
-
 /* A function: encoded locals and body. @hints are offsets of branches in it
  * that are seldom taken, with HINT_LIKELY nearly always:
  * engines that look at the section metadata.code.branch_hint (WebAssembly's branch hinting
@@ -237,9 +230,9 @@ struct wasm_code {
     unsigned hint_count;
 };
 
-/* A module that imports memory "e"."m", with @table also the table "e"."t", and functions, and
- * exports its own, all of SIG_REGION, as "0", "1", ... */
-void wasm_module(struct wbuf *out, bool table, const struct wasm_import *imports,
-                 unsigned import_count, const struct wasm_code *codes, unsigned count);
+/* A module that imports memory "e"."m" and the table "e".@table, and exports its functions, all of
+ * SIG_REGION, as "0", "1", ... It imports no functions: for every signature of those V8 compiles a
+ * wrapper, with each module anew (as of version 11), which took longer than all else. */
+void wasm_module(struct wbuf *out, char table, const struct wasm_code *codes, unsigned count);
 
 #endif
