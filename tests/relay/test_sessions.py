@@ -216,7 +216,7 @@ def test_what_breaks_the_protocol_ends_the_connection(emulator):
 
 
 def test_keep_alive(emulator):
-    with Relay("--keepalive", "1") as relay, Client(relay) as c, WebSocket(relay.port) as silent:
+    with Relay("--keepalive", "3") as relay, Client(relay) as c, WebSocket(relay.port) as silent:
         ping = None
         while not ping:
             batch = c.receive()
@@ -230,7 +230,7 @@ def test_keep_alive(emulator):
                     equal(struct.unpack(">H", batch[8:10])[0], TIMEOUT)
         except Closed as e:
             equal(e.code, 4000 + TIMEOUT)
-        check(time.monotonic() - start < 10, "no time limit for a silent client")
+        check(time.monotonic() - start < 30, "no time limit for a silent client")
         body = silent.receive()
         equal(struct.unpack(">H", body[8:10])[0], TIMEOUT, "no HELLO")
 
