@@ -82,7 +82,7 @@ static bool make(struct machine *m, struct net_option *n, struct error *err)
             return false;
         nc->cls = netdev_class_find(n->type);
     }
-    if (n->kind == NET_OPTION_NIC)
+    if (nc && n->kind == NET_OPTION_NIC)
         return nic_wanted(m, n, nc->name, err);
     if (n->kind == NET_OPTION_NET) {
         struct net_client *port = hub_add_port(m, 0, NULL);

@@ -42,6 +42,11 @@ void address_from_system(struct relay_address *a, const struct sockaddr_storage 
     }
 }
 
+bool address_same(const struct relay_address *a, const struct relay_address *b)
+{
+    return a->family == b->family && a->port == b->port && !memcmp(a->ip, b->ip, sizeof a->ip);
+}
+
 void address_of_socket(struct relay_address *a, int fd)
 {
     struct sockaddr_storage sa = { 0 };

@@ -12,6 +12,8 @@
 socklen_t address_to_system(const struct relay_address *a, struct sockaddr_storage *out);
 /* A v4-mapped IPv6 address becomes IPv4; an address of another family has family 0. */
 void address_from_system(struct relay_address *a, const struct sockaddr_storage *in);
+/* The same family, port and address. */
+bool address_same(const struct relay_address *a, const struct relay_address *b);
 /* The own address of a socket. */
 void address_of_socket(struct relay_address *a, int fd);
 

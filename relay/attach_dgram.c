@@ -45,7 +45,7 @@ static void read_frames(void *owner, int events)
         if (n < 0)
             return; /* nobody there is no error here */
         address_from_system(&from, &sa);
-        if (d->in != d->out && !memcmp(&from, &d->own, sizeof from))
+        if (d->in != d->out && address_same(&from, &d->own))
             continue;
         if (n >= RELAY_FRAME_MIN)
             room_send(&d->port, frame, (size_t)n);

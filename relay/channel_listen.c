@@ -108,7 +108,7 @@ static bool listen_unpark(struct channel *ch, const struct relay_open *open,
                           struct relay_address *local)
 {
     struct channel_listen *c = (struct channel_listen *)ch;
-    if (memcmp(&c->asked, &open->address, sizeof c->asked) != 0)
+    if (!address_same(&c->asked, &open->address))
         return false;
     address_of_socket(local, c->fd);
     return true;

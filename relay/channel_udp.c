@@ -293,7 +293,7 @@ static bool udp_unpark(struct channel *ch, const struct relay_open *open,
                        struct relay_address *local)
 {
     struct channel_udp *c = (struct channel_udp *)ch;
-    if (memcmp(&c->asked, &open->address, sizeof c->asked) != 0)
+    if (!address_same(&c->asked, &open->address))
         return false;
     if (!is_icmp(c))
         address_of_socket(local, c->fd);
@@ -310,24 +310,11 @@ static void udp_stop(struct channel *ch, int error)
     c->fd = -1;
 }
 
-const struct channel_ops channel_udp = {
-    .size = sizeof(struct channel_udp),
-    .window = WINDOW,
-    .open = udp_open,
-    .message = udp_message,
-    .resume = udp_resume,
-    .park = udp_park,
-    .unpark = udp_unpark,
-    .stop = udp_stop,
-};
-
-const struct channel_ops channel_icmp = {
-    .size = sizeof(struct channel_udp),
-    .window = WINDOW,
-    .open = udp_open,
-    .message = udp_message,
-    .resume = udp_resume,
-    .park = udp_park,
-    .unpark = udp_unpark,
-    .stop = udp_stop,
-};
+/* The two differ in the socket's protocol and in what a datagram is. */
+#define KIND                                                                                       \
+    {                                                                                              \
+        .size = sizeof(struct channel_udp), .window = WINDOW, .open = udp_open,                    \
+        .message = udp_message, .resume = udp_resume, .park = udp_park, .unpark = udp_unpark,      \
+        .stop = udp_stop                                                                           \
+    }
+const struct channel_ops channel_udp = KIND, channel_icmp = KIND;

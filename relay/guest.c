@@ -20,7 +20,7 @@ bool guest_open(struct guest *g, struct connection *c)
     *g = (struct guest){ .connection = c, .token = token && *token };
     if (!g->token && c->relay->config->anonymous) {
         g->policy = policy_ref(c->relay->config->policy);
-    } else if (!g->token ||
+    } else if (!token || !*token ||
                token_verify(c->relay, (struct relay_bytes){ (const uint8_t *)token, strlen(token) },
                             &g->policy, &expires, &err) != TOKEN_GOOD) {
         log_event(LOG_INFO, "token", "peer=%s error=%s", c->peer,

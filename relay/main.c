@@ -54,7 +54,7 @@ static void parse_arguments(struct arguments *a, int argc, char **argv)
     a->settings = calloc((size_t)argc + 1, sizeof *a->settings);
     for (int i = 1; i < argc; i++) {
         const char *name = argv[i];
-        char *value = argv[i] ? strchr(argv[i], '=') : NULL;
+        char *value = strchr(argv[i], '=');
         char message[200];
         if (!strcmp(name, "--help") || !strcmp(name, "-h")) {
             fputs(usage, stdout);

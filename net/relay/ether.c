@@ -197,9 +197,15 @@ static bool room_is_good(const char *room)
         .type = t, .receive = receive, .writable = writable, .describe = describe,                 \
         .cleanup = cleanup                                                                         \
     }
-static const struct net_client_ops client_ops[] = { CLIENT("tap"), CLIENT("bridge"),
-                                                    CLIENT("socket"), CLIENT("stream"),
-                                                    CLIENT("dgram") };
+static const struct net_client_ops client_ops[] = { RELAY_NETDEVS(CLIENT) };
+
+size_t relay_netdev_index(const char *type)
+{
+    size_t at = 0;
+    while (strcmp(client_ops[at].type, type))
+        at++;
+    return at;
+}
 
 struct net_client *relay_ether_new(struct machine *m, const char *type, const char *name,
                                    const struct keyval *args, const char *room_key,
@@ -208,7 +214,6 @@ struct net_client *relay_ether_new(struct machine *m, const char *type, const ch
     static const char *const known[] = { "relay", "token", "room", "protocol" };
     const char *protocol = keyval_get(args, "protocol");
     const char *room = keyval_get(args, "room"), *url = keyval_get(args, "relay");
-    size_t kind = 0;
     for (const struct keyval *kv = args; kv; kv = kv->next) {
         bool good = room_key && !strcmp(kv->key, room_key);
         for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
@@ -236,8 +241,6 @@ struct net_client *relay_ether_new(struct machine *m, const char *type, const ch
         error_set(err, "protocol= expects slipway or qemu");
         return NULL;
     }
-    while (strcmp(client_ops[kind].type, type))
-        kind++;
     if (!room && room_key)
         room = keyval_get(args, room_key);
     if (!room) {
@@ -252,8 +255,8 @@ struct net_client *relay_ether_new(struct machine *m, const char *type, const ch
     struct relay_link *link = relay_link_get(m, url, keyval_get(args, "token"), err);
     if (!link)
         return NULL;
-    struct net_client *nc =
-        net_client_new(m, &client_ops[kind], sizeof(struct relay_ether), type, name);
+    struct net_client *nc = net_client_new(m, &client_ops[relay_netdev_index(type)],
+                                           sizeof(struct relay_ether), type, name);
     struct relay_ether *e = ether_of(nc);
     e->link = link;
     snprintf(e->room, sizeof e->room, "%s", room);

@@ -6,6 +6,7 @@
 #define SLIPWAY_NET_RELAY_ETHER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "error.h"
 
@@ -25,6 +26,11 @@ struct net_client;
         "protocol", NETDEV_STRING, "slipway|qemu",                                                 \
             "qemu: bare frames, for websockify or a relay's /qemu/ROOM", 0                         \
     }
+
+/* The netdevs that can have relay=, as their clients' tables: OPS(type) makes one's. */
+#define RELAY_NETDEVS(OPS) OPS("tap"), OPS("bridge"), OPS("socket"), OPS("stream"), OPS("dgram")
+/* Where @type stands in RELAY_NETDEVS. */
+size_t relay_netdev_index(const char *type);
 
 /* Is one of these options among @args? */
 bool relay_ether_wanted(const struct keyval *args);

@@ -18,6 +18,8 @@
 #include "machine.h"
 #include "net/framing.h"
 #include "net/net.h"
+#include "net/netdev.h"
+#include "net/relay/ether.h"
 
 #define FIRST_WAIT_NS 100000000ll
 #define LAST_WAIT_NS  5000000000ll
@@ -226,18 +228,13 @@ static void cleanup(struct net_client *nc)
         .type = t, .receive = receive, .writable = writable, .describe = describe,                 \
         .cleanup = cleanup                                                                         \
     }
-static const struct net_client_ops client_ops[] = { CLIENT("tap"), CLIENT("bridge"),
-                                                    CLIENT("socket"), CLIENT("stream"),
-                                                    CLIENT("dgram") };
+static const struct net_client_ops client_ops[] = { RELAY_NETDEVS(CLIENT) };
 
 struct net_client *relay_qemu_new(struct machine *m, const char *type, const char *name,
                                   const char *url, struct error *err)
 {
-    size_t kind = 0;
-    while (strcmp(client_ops[kind].type, type))
-        kind++;
-    struct net_client *nc =
-        net_client_new(m, &client_ops[kind], sizeof(struct qemu_stream), type, name);
+    const struct net_client_ops *ops = &client_ops[relay_netdev_index(type)];
+    struct net_client *nc = net_client_new(m, ops, sizeof(struct qemu_stream), type, name);
     struct qemu_stream *s = stream_of(nc);
     s->wait_ns = FIRST_WAIT_NS;
     s->url = strdup(url);
