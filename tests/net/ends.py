@@ -12,7 +12,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
-from pc import PC, Failure, Skip, same, scratch  # noqa: F401 (for the tests)
+from pc import PC, ROOT, Failure, Skip, same, scratch  # noqa: F401 (for the tests)
 
 SECONDS = 20  # patience, on a loaded machine
 MAC = bytes.fromhex("525400aabbcc")
