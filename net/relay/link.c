@@ -16,8 +16,6 @@
 #include "net/net_impl.h"
 #include "net/relay/client.h"
 
-#define PATH "/slipway"
-
 struct relay_link {
     struct machine *machine;
     struct relay_link *next;
@@ -171,22 +169,20 @@ static const struct relay_client_ops client_ops = {
 
 /* ---- links ---- */
 
-/* @url with the path that it lacks. */
-static char *full_url(const char *url)
+char *relay_url_full(const char *url, const char *path)
 {
     const char *host = strstr(url, "://");
-    size_t size = strlen(url) + sizeof PATH;
+    size_t size = strlen(url) + strlen(path) + 1;
     char *full = malloc(size);
     bool bare = host && !host[3 + strcspn(host + 3, "/?#")];
     if (!strcmp(url, "/"))
         url = "", bare = true;
     if (full)
-        snprintf(full, size, "%s%s", url, bare ? PATH : "");
+        snprintf(full, size, "%s%s", url, bare ? path : "");
     return full;
 }
 
-/* Without user, password and query, which may be secrets. */
-static char *shown_url(const char *url)
+char *relay_url_shown(const char *url)
 {
     const char *host = strstr(url, "://");
     const char *rest = host ? host + 3 : url, *end = rest + strcspn(rest, "?#");
@@ -230,7 +226,7 @@ struct relay_link *relay_link_get(struct machine *m, const char *url, const char
         error_set(err, "token= isn't one: up to %d characters without blanks", RELAY_TOKEN_MAX);
         return NULL;
     }
-    char *full = full_url(url);
+    char *full = relay_url_full(url, "/slipway");
     for (l = n->relays; l; l = l->next)
         if (full && !strcmp(l->url, full) && !strcmp(l->token, token)) {
             free(full);
@@ -249,7 +245,7 @@ struct relay_link *relay_link_get(struct machine *m, const char *url, const char
     l->timer_ns = INT64_MAX;
     l->url = full;
     l->token = strdup(token);
-    l->shown = shown_url(full);
+    l->shown = relay_url_shown(full);
     l->client = l->token && l->shown ? relay_client_new(token, &client_ops, l) : NULL;
     if (!l->client) {
         error_set(err, "out of memory");

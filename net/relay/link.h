@@ -13,6 +13,11 @@ struct machine;
 struct relay_client;
 struct relay_link;
 
+/* @url, with @path if it has none; @url without user, password and query, which may be secrets.
+ * To be freed; NULL: out of memory. */
+char *relay_url_full(const char *url, const char *path);
+char *relay_url_shown(const char *url);
+
 /* The machine's connection to @url (ws://HOST[:PORT][/PATH], wss:, http:, https:; without a path
  * /slipway; in a browser also a path alone), begun if it isn't there. @token: NULL for none. NULL:
  * @err, which doesn't contain the token. Each get needs a put; before that, all channels of the

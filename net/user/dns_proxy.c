@@ -157,6 +157,26 @@ void dns_proxy_query(struct dns_proxy *d, struct user_soft *s, const struct sock
     try_to_send(d, q);
 }
 
+ssize_t dns_proxy_stream(struct dns_proxy *d, struct user_soft *s, uint8_t **part, size_t *fill,
+                         const uint8_t *buf, size_t len)
+{
+    if (len && !*part && !(*part = malloc(2 + DNS_MOST)))
+        return -ENOMEM;
+    for (size_t done = 0; done < len;) {
+        uint8_t *p = *part;
+        size_t need = *fill < 2 ? 2 : 2u + (size_t)(p[0] << 8 | p[1]);
+        size_t n = need - *fill < len - done ? need - *fill : len - done;
+        memcpy(p + *fill, buf + done, n);
+        *fill += n;
+        done += n;
+        if (*fill < 2 || *fill < 2u + (size_t)(p[0] << 8 | p[1]))
+            continue;
+        dns_proxy_query(d, s, &s->remote, p + 2, *fill - 2);
+        *fill = 0;
+    }
+    return (ssize_t)len;
+}
+
 void dns_proxy_send_waiting(struct dns_proxy *d)
 {
     for (size_t i = 0; i < MAX_QUERIES; i++)

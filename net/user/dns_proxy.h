@@ -22,6 +22,10 @@ bool dns_proxy_is(const struct sockaddr_storage *addr);
 /* A message of @s, a datagram channel or a stream, to that name server at @to. */
 void dns_proxy_query(struct dns_proxy *d, struct user_soft *s, const struct sockaddr_storage *to,
                      const void *dns, size_t len);
+/* Bytes of a stream to it: messages with their length in front (4.2.2). *@part, *@fill: what has
+ * come of one, in a block that the caller frees. @len, or -ENOMEM. */
+ssize_t dns_proxy_stream(struct dns_proxy *d, struct user_soft *s, uint8_t **part, size_t *fill,
+                         const uint8_t *buf, size_t len);
 /* Query @id has an answer; @len 0: there is none, @failed: and the guest is told so (SERVFAIL). */
 void dns_proxy_answer(struct dns_proxy *d, uint32_t id, bool failed, const void *dns, size_t len);
 /* What couldn't be sent goes now. */

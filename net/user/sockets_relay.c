@@ -38,7 +38,6 @@ enum {
     IDLE_PINGERS = 4,
     ICMP_ECHO = 8,
     ICMP_HEADER = 8,
-    DNS_STREAM = 2 + 65535,
 };
 
 struct waiting {
@@ -512,37 +511,30 @@ static bool send_query(void *opaque, uint32_t id, const void *dns, size_t len)
     return t->dns_channel && relay_send_query(t->dns_channel, id, dns, len);
 }
 
-static void query(struct relay_sock *k, const struct sockaddr_storage *to, const void *dns,
-                  size_t len)
+/* Has the channel that questions go through; without one they fail. */
+static void open_dns(struct relay_transport *t)
 {
-    struct relay_transport *t = k->net;
     struct relay_open o = { .kind = RELAY_DNS, .window = PACKET_WINDOW };
     if (!t->dns_channel)
         t->dns_channel = relay_channel_open(t->client, &o, &dns_ops, t);
-    dns_proxy_query(t->dns, &k->soft, to, dns, len);
-    if (!t->dns_channel)
-        dns_proxy_fail_all(t->dns);
 }
 
-/* Takes messages with two bytes of length before each (RFC 1035 4.2.2). */
+static void query(struct relay_sock *k, const struct sockaddr_storage *to, const void *dns,
+                  size_t len)
+{
+    open_dns(k->net);
+    dns_proxy_query(k->net->dns, &k->soft, to, dns, len);
+    if (!k->net->dns_channel)
+        dns_proxy_fail_all(k->net->dns);
+}
+
 static ssize_t send_dns_stream(struct relay_sock *k, const uint8_t *buf, size_t len)
 {
-    if (len && !k->query)
-        k->query = malloc(DNS_STREAM);
-    if (len && !k->query)
-        return -ENOMEM;
-    for (size_t done = 0; done < len;) {
-        size_t need = k->query_len < 2 ? 2 : 2u + (size_t)(k->query[0] << 8 | k->query[1]);
-        size_t part = need - k->query_len < len - done ? need - k->query_len : len - done;
-        memcpy(k->query + k->query_len, buf + done, part);
-        k->query_len += part;
-        done += part;
-        if (k->query_len < 2 || k->query_len < 2u + (size_t)(k->query[0] << 8 | k->query[1]))
-            continue;
-        query(k, &k->soft.remote, k->query + 2, k->query_len - 2);
-        k->query_len = 0;
-    }
-    return (ssize_t)len;
+    open_dns(k->net);
+    ssize_t n = dns_proxy_stream(k->net->dns, &k->soft, &k->query, &k->query_len, buf, len);
+    if (!k->net->dns_channel)
+        dns_proxy_fail_all(k->net->dns);
+    return n;
 }
 
 /* ---- operations ---- */

@@ -23,6 +23,7 @@
 #include "net/user/libslirp/glue.h"
 #include "net/user/sockets.h"
 #include "net/user/sockets_relay.h"
+#include "net/user/sockets_wisp.h"
 #include "net/user/user.h"
 #include "net/user/user_impl.h"
 
@@ -101,16 +102,19 @@ static void describe(struct net_client *nc, char *buf, size_t len)
     int n = snprintf(buf, len, "net=%s,restrict=%s", network, u->restricted ? "on" : "off");
     if (u->fetch)
         snprintf(buf + n, len - (size_t)n, ",fetch=on");
-    if (u->relay && (size_t)n + 1 < len) {
+    if ((u->relay || u->wisp) && (size_t)n + 1 < len)
         buf[n++] = ',';
+    if (u->relay)
         relay_link_describe(u->relay, buf + n, len - (size_t)n);
-    }
+    else if (u->wisp)
+        user_wisp_describe(u->wisp, buf + n, len - (size_t)n);
 }
 
 static void cleanup(struct net_client *nc)
 {
     struct user_net *u = user_net(nc);
     user_guestfwd_free_all(u);
+    u->wisp = NULL;
     user_stack_free(u->stack);
     user_smb_stop(u);
 }
@@ -138,9 +142,15 @@ static bool make_transport(struct user_net *u, const struct keyval *args,
 {
     const char *url = keyval_get(args, "relay"), *token = keyval_get(args, "token");
     const char *doh = keyval_get(args, "doh"), *proxy = keyval_get(args, "cors-proxy");
+    const char *protocol = keyval_get(args, "protocol");
+    bool wisp = protocol && !strcmp(protocol, "wisp");
     u->fetch = netdev_arg_bool(args, "fetch", !url && !user_host_has_sockets());
-    if (token && !url)
-        return error_set(err, "token= needs relay=");
+    if ((token || protocol) && !url)
+        return error_set(err, "token= and protocol= need relay=");
+    if (protocol && !wisp && strcmp(protocol, "slipway"))
+        return error_set(err, "protocol= expects slipway or wisp");
+    if (token && wisp)
+        return error_set(err, "protocol=wisp has no place for token=");
     if (url && u->fetch)
         return error_set(err, "fetch=on makes no sense with relay=");
     if ((doh || proxy) && !u->fetch)
@@ -152,6 +162,10 @@ static bool make_transport(struct user_net *u, const struct keyval *args,
     if (!url) {
         *transport = user_host_transport_new(u->nc.name);
         return true;
+    }
+    if (wisp) {
+        *transport = u->wisp = user_wisp_transport_new(u->nc.name, url, err);
+        return u->wisp != NULL;
     }
     u->relay = relay_link_get(u->nc.machine, url, token, err);
     if (!u->relay)
@@ -255,6 +269,7 @@ static const struct netdev_option options[] = {
     { "smb", NETDEV_STRING, "DIR", "a directory for an SMB server (smbd) to share", 0 },
     { "smbserver", NETDEV_STRING, "ADDR", "the SMB server's address; default .4", 0 },
     RELAY_OPTIONS,
+    { "protocol", NETDEV_STRING, "slipway|wisp", "wisp: the relay is a Wisp server", 0 },
     { "fetch", NETDEV_BOOL, NULL,
       "nothing but HTTP, through fetch(); in a page on without relay=", 0 },
     { "doh", NETDEV_STRING, "URL", "fetch: server for DNS over HTTPS", 0 },

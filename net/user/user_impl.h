@@ -30,9 +30,10 @@ struct user_net {
     struct user_stack *stack;
     struct in_addr network;
     bool restricted;
-    bool refused;             /* a frame from the guest waits in the queue in front of us */
-    bool fetch;               /* the outside is HTTP through fetch() */
-    struct relay_link *relay; /* NULL: the sockets are the host's */
+    bool refused;                /* a frame from the guest waits in the queue in front of us */
+    bool fetch;                  /* the outside is HTTP through fetch() */
+    struct relay_link *relay;    /* NULL: the sockets are the host's */
+    struct user_transport *wisp; /* the stack's, if it is a Wisp server; else NULL */
     struct user_guestfwd *guestfwds;
     char *smb_dir; /* configuration of the smbd that serves smb=; NULL: none */
 };
