@@ -43,6 +43,16 @@ typedef void (*GSpawnChildSetupFunc)(gpointer data);
 #define G_SPAWN_SEARCH_PATH                     1
 #define GLIB_CHECK_VERSION(major, minor, micro) 1
 
+/* Both platforms are little-endian. */
+#define GUINT16_FROM_BE(value) __builtin_bswap16(value)
+#define GUINT32_FROM_BE(value) __builtin_bswap32(value)
+#define GINT16_FROM_BE(value)  ((int16_t)__builtin_bswap16((uint16_t)(value)))
+#define GINT32_FROM_BE(value)  ((int32_t)__builtin_bswap32((uint32_t)(value)))
+#define GUINT16_TO_BE          GUINT16_FROM_BE
+#define GUINT32_TO_BE          GUINT32_FROM_BE
+#define GINT16_TO_BE           GINT16_FROM_BE
+#define GINT32_TO_BE           GINT32_FROM_BE
+
 #define G_GNUC_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define G_STATIC_ASSERT(cond)    _Static_assert(cond, #cond)
 #define G_N_ELEMENTS(array)      (sizeof(array) / sizeof((array)[0]))
