@@ -15,6 +15,7 @@ endif()
 set(node_library ${CMAKE_SOURCE_DIR}/core/host/node.js)
 set(jit_library ${CMAKE_SOURCE_DIR}/core/host/jit.js)
 set(node_pre ${CMAKE_SOURCE_DIR}/web/node/pre.js)
+set(node_require ${CMAKE_SOURCE_DIR}/web/node/require.js)
 set(node_host ${CMAKE_SOURCE_DIR}/web/node/host.js)
 set(node_dgram ${CMAKE_SOURCE_DIR}/web/node/dgram.js)
 set(node_sockets ${CMAKE_SOURCE_DIR}/web/node/sockets.js)
@@ -39,7 +40,7 @@ endforeach()
 
 function(slipway_node_program target)
   set_target_properties(${target} PROPERTIES SUFFIX .mjs
-    LINK_DEPENDS "${node_library};${jit_library};${node_pre};${node_host};${node_dgram};${node_sockets};${node_sockets_library};${node_websocket};${node_post};${web_net_libraries};${web_net_scripts}")
+    LINK_DEPENDS "${node_library};${jit_library};${node_pre};${node_require};${node_host};${node_dgram};${node_sockets};${node_sockets_library};${node_websocket};${node_post};${web_net_libraries};${web_net_scripts}")
   target_link_options(${target} PRIVATE
     -sMODULARIZE=1 -sEXPORT_ES6=1 -sUSE_ES6_IMPORT_META=1 -sEXPORT_NAME=createSlipway -sENVIRONMENT=node
     -sALLOW_MEMORY_GROWTH=1 -sINITIAL_MEMORY=32MB -sMAXIMUM_MEMORY=4GB ${stack_size_option}
@@ -47,7 +48,7 @@ function(slipway_node_program target)
     -sNODEJS_CATCH_EXIT=0 -sNODEJS_CATCH_REJECTION=0 --profiling-funcs
     -sALLOW_TABLE_GROWTH=1 "SHELL:--js-library ${jit_library}"
     "SHELL:--js-library ${node_library}" "SHELL:--js-library ${node_sockets_library}"
-    "SHELL:--extern-pre-js ${node_pre}" "SHELL:--extern-pre-js ${node_sockets}"
+    "SHELL:--extern-pre-js ${node_pre}" "SHELL:--pre-js ${node_require}" "SHELL:--extern-pre-js ${node_sockets}"
     "SHELL:--extern-pre-js ${node_host}" "SHELL:--extern-pre-js ${node_dgram}" "SHELL:--extern-pre-js ${node_websocket}"
     ${web_net_options} "SHELL:--extern-post-js ${node_post}")
 endfunction()

@@ -2,6 +2,6 @@
 import { createRequire as slipwayCreateRequire } from 'node:module';
 import { fileURLToPath as slipwayFileURLToPath } from 'node:url';
 
-const require = slipwayCreateRequire(import.meta.url);
+const slipwayRequire = slipwayCreateRequire(import.meta.url);
 const __filename = slipwayFileURLToPath(import.meta.url);
-const __dirname = require('node:path').dirname(__filename);
+const __dirname = slipwayRequire('node:path').dirname(__filename);
