@@ -100,6 +100,7 @@ def conversation(g):
         while not (p := g.hear()).data:
             pass
         same("echo by name", p.data, b"NAME")
+        g.send(tcp(1100, 7777, RST | ACK, 1005, p.seq + len(p.data), dst=by_name))
         # A refused connection is a reset, late.
         c = Connection(g, 9, sport=1026)
         c.send(ACK)
