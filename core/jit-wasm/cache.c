@@ -6,6 +6,7 @@
 
 #include "cpu/block.h"
 #include "host/host.h"
+#include "jit-wasm/batch.h"
 
 #define HASH_SIZE      4096u
 #define PAGE_HASH_SIZE 4096u
@@ -313,10 +314,13 @@ void cache_drop(struct region *r)
         all = r->all_next;
     if (r->all_next)
         r->all_next->all_prev = r->all_prev;
-    host_jit_clear(r->slot, (void (*)(void))jit_stub);
-    if (dead_slot_count == DEAD_SLOTS_MAX)
-        recycle_slots();
-    dead_slots[dead_slot_count++] = r->slot;
+    batch_drop(r);
+    if (r->slot) {
+        host_jit_clear(r->slot, (void (*)(void))jit_stub);
+        if (dead_slot_count == DEAD_SLOTS_MAX)
+            recycle_slots();
+        dead_slots[dead_slot_count++] = r->slot;
+    }
     r->dead_next = dead;
     dead = r;
     cache_stats.dropped++;

@@ -34,14 +34,17 @@ struct insn_chunk {
     struct insn insns[REGION_INSN_CHUNK];
 };
 
+struct jit_module;
+
 struct region {
     struct region_key key;
-    uint32_t slot;
+    uint32_t slot; /* 0: waits to be installed (batch.h) */
     bool dead;
     unsigned page_count, range_count, insns_total;
     struct rpage pages[REGION_MAX_PAGES];
     struct region *page_next[REGION_MAX_PAGES];
-    struct region *hash_next, *dead_next, *all_next, *all_prev;
+    struct region *hash_next, *dead_next, *all_next, *all_prev, *module_next;
+    struct jit_module *module;
     struct region_range *ranges; /* code bytes, merged */
     struct jit_point *points;
     unsigned point_count, point_capacity;
@@ -49,7 +52,6 @@ struct region {
     unsigned chunk_used;
     bool failed;
     uint32_t wasm_bytes;
-    uint64_t entries; /* from C */
 };
 
 struct region_key region_key(const struct cpu *c, uintptr_t code);
@@ -80,7 +82,8 @@ bool cache_restless(uintptr_t code);
 
 struct cache_stats {
     uint64_t made, dropped, live;    /* regions */
-    uint64_t wasm_bytes, live_bytes; /* of their modules: made, live */
+    uint64_t wasm_bytes, live_bytes; /* of their functions: made, live */
+    uint64_t modules, evicted;       /* modules made; regions dropped because there were too many */
     uint64_t insns, live_insns;      /* guest instructions that they were made of */
     uint64_t flushes;                /* of everything, when there was something */
 };

@@ -11,6 +11,7 @@
 #include "cpu/interp.h"
 #include "cpu/mem.h"
 #include "host/host.h"
+#include "jit-wasm/batch.h"
 #include "jit-wasm/cache.h"
 #include "jit-wasm/emit.h"
 #include "jit-wasm/lockstep.h"
@@ -84,41 +85,30 @@ static struct region *translate(struct cpu *c)
 {
     static struct region_code code;
     static struct emit e;
-    struct wbuf module = { 0 };
     int64_t start = host_monotonic_ns();
     struct region *r = emit(c, &code, &e);
     if (!r)
         return NULL;
-    bool ok = true;
-    if (ok)
-        r->slot = cache_slot();
-    if (ok && r->slot) {
-        const struct wasm_code function = emit_code(&e);
-        chain_module(&module, &function, 1);
-        r->wasm_bytes = (uint32_t)module.len;
-        int64_t emitted = host_monotonic_ns();
-        ok = !module.failed && host_jit_install(module.data, module.len, &r->slot, 1);
-        jit_stats.install_ns += host_monotonic_ns() - emitted;
-        jit_stats.emit_ns += emitted - start;
-    }
-    wb_free(&module);
-    if (!ok) {
+    r->wasm_bytes = (uint32_t)e.b.len;
+    if (!batch_add(r, &e)) {
         region_free(r);
         return NULL;
     }
     cache_insert(r, c);
-    /* Blocks inside need no region of their own so soon. */
+    /* Blocks inside need no region of their own so soon; the entry's installs it. */
     for (unsigned k = 0; k < code.block_count; k++) {
         uint64_t la = (code.la + (uint64_t)(int64_t)code.blocks[k].off) & c->la_mask;
         uintptr_t host = jit_code_host(c, la);
-        if (k && host)
+        if (host)
             block_set_heat(c, host, block_heat);
     }
+    jit_stats.emit_ns += host_monotonic_ns() - start;
     return r;
 }
 
-/* The region at c->rip, made if it doesn't exist. NULL: interpret (it won't be asked for soon). */
-static struct region *region_at(struct cpu *c, bool make)
+/* The region at c->rip. @hot: it is made if it doesn't exist, installed if it only waited for that.
+ * NULL: interpret (it won't be asked for soon). */
+static struct region *region_at(struct cpu *c, bool hot)
 {
     uint64_t la = (c->seg_base[SEG_CS] + c->rip) & c->la_mask;
     if (c->rip > c->cs_limit)
@@ -127,19 +117,26 @@ static struct region *region_at(struct cpu *c, bool make)
     if (!host)
         return NULL;
     struct region *r = cache_find(c, host, la);
-    if (!r && make) {
-        if (cache_restless(host)) { /* wait longer, code that changes is cheaper to interpret */
+    if (hot) {
+        if (!r && cache_restless(host)) { /* code that changes is cheaper to interpret */
             block_set_heat(c, host, block_heat * 64);
             return NULL;
         }
-        r = translate(c);
-        block_set_heat(c, host, r ? 0 : NEVER);
+        bool second = r != NULL;
+        if (!r)
+            r = translate(c);
+        if (!r)
+            block_set_heat(c, host, NEVER);
+        else if (!r->slot && (second || batch_full()))
+            batch_install(c);
     }
-    if (r) {
-        struct jit_jump *j = jit_jump_slot(la);
-        *j =
-            (struct jit_jump){ .la = la, .context = cache_jump_context(c, r, la), .slot = r->slot };
-    }
+    if (!r || !r->slot || r->dead)
+        return NULL;
+    batch_used(r);
+    if (hot)
+        block_set_heat(c, host, 0);
+    *jit_jump_slot(la) =
+        (struct jit_jump){ .la = la, .context = cache_jump_context(c, r, la), .slot = r->slot };
     return r;
 }
 

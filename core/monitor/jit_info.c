@@ -80,6 +80,8 @@ void jit_info_print(const struct machine *m, struct text *out)
                 "regions:      %" PRIu64 " made, %" PRIu64 " live, %" PRIu64 " dropped, %" PRIu64
                 " flushes\n",
                 s->made, s->live, s->dropped, s->flushes);
+    text_printf(out, "modules:      %" PRIu64 " made, %" PRIu64 " regions given up for room\n",
+                s->modules, s->evicted);
     text_printf(out, "made of:      %" PRIu64 " guest instructions, %" PRIu64 " live\n", s->insns,
                 s->live_insns);
     text_printf(out, "WebAssembly:  %" PRIu64 " bytes, %" PRIu64 " live\n", s->wasm_bytes,
@@ -120,6 +122,8 @@ void jit_info_json(const struct machine *m, struct text *out)
         { "regions-made", s->made },
         { "regions-live", s->live },
         { "regions-dropped", s->dropped },
+        { "modules-made", s->modules },
+        { "regions-evicted", s->evicted },
         { "flushes", s->flushes },
         { "region-instructions-made", s->insns },
         { "region-instructions-live", s->live_insns },
