@@ -5,7 +5,7 @@ target_link_libraries(slipway_web PRIVATE core)
 slipway_web_program(slipway_web)
 
 # Names and places are flat: every page and module works from any path of any server.
-file(GLOB web_files CONFIGURE_DEPENDS web/worker/*.js web/lib/* web/page/* web/widget/*)
+file(GLOB web_files CONFIGURE_DEPENDS web/worker/*.js web/lib/* web/page/* web/widget/* web/lab/* docs/options.md)
 list(FILTER web_files EXCLUDE REGEX "/pre\\.js$")
 set(web_copies)
 foreach(file ${web_files})
@@ -15,9 +15,18 @@ foreach(file ${web_files})
   list(APPEND web_copies ${web_dir}/${name})
 endforeach()
 
-# xterm.js as it comes from npm.
+file(GLOB lab_files CONFIGURE_DEPENDS web/labs/*)
+foreach(file ${lab_files})
+  get_filename_component(name ${file} NAME)
+  add_custom_command(OUTPUT ${web_dir}/labs/${name} COMMAND ${CMAKE_COMMAND} -E copy ${file} ${web_dir}/labs/${name}
+    DEPENDS ${file} VERBATIM)
+  list(APPEND web_copies ${web_dir}/labs/${name})
+endforeach()
+
+# What comes from npm: xterm.js, and for the instructions of labs marked and DOMPurify.
 set(npm_dir ${CMAKE_SOURCE_DIR}/build/npm/node_modules)
-set(web_npm @xterm/xterm/lib/xterm.mjs @xterm/xterm/css/xterm.css @xterm/addon-fit/lib/addon-fit.mjs)
+set(web_npm @xterm/xterm/lib/xterm.mjs @xterm/xterm/css/xterm.css @xterm/addon-fit/lib/addon-fit.mjs
+    marked/lib/marked.esm.js dompurify/dist/purify.es.mjs)
 list(TRANSFORM web_npm PREPEND ${npm_dir}/ OUTPUT_VARIABLE web_npm_files)
 add_custom_command(OUTPUT ${npm_dir}/.complete BYPRODUCTS ${web_npm_files}
   COMMAND ${CMAKE_SOURCE_DIR}/scripts/sources npm

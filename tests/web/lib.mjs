@@ -54,11 +54,13 @@ class Test {
     const context = await this.session.browser.newContext({ viewport: { width: 1100, height: 800 }, acceptDownloads: true, ...options });
     context.setDefaultTimeout(60000);
     this.#contexts.push(context);
-    const page = await context.newPage();
-    page.on('console', (m) => {
-      if (['error', 'warning'].includes(m.type())) this.#errors.push(`console: ${m.text()} ${m.location().url}`);
+    context.on('page', (page) => { // those that a page opens, too
+      page.on('console', (m) => {
+        if (['error', 'warning'].includes(m.type())) this.#errors.push(`console: ${m.text()} ${m.location().url}`);
+      });
+      page.on('pageerror', (e) => this.#errors.push(`uncaught: ${e.stack ?? e}`));
     });
-    page.on('pageerror', (e) => this.#errors.push(`uncaught: ${e.stack ?? e}`));
+    const page = await context.newPage();
     await page.goto(new URL(url, this.url).href);
     return page;
   }
@@ -118,6 +120,13 @@ class Test {
   async close() {
     for (const context of this.#contexts) await context.close();
   }
+}
+
+/** Puts the page's guest where scripts/run puts it. */
+export function installGuest() {
+  const guest = path.join(root, 'build/web/guest');
+  fs.mkdirSync(guest, { recursive: true });
+  for (const name of ['web-vmlinuz.gz', 'web-initrd.gz', 'memtest64.bin']) fs.copyFileSync(path.join(root, 'build/guests', name), path.join(guest, name.replace('web-', '')));
 }
 
 /** The relay, as scripts/run starts it, with @options more. @returns {Promise<{url: string, port: number, close: function}>} */

@@ -4,14 +4,12 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
-import { pictures, root, startRelay, terminalText } from './lib.mjs';
+import { installGuest, pictures, root, startRelay, terminalText } from './lib.mjs';
 
 const PROMPT = /slipway:\S+#$/;
 
 export async function test_linux_boots_with_a_network_that_is_watched(t) {
-  const guest = path.join(root, 'build/web/guest');
-  fs.mkdirSync(guest, { recursive: true });
-  for (const name of ['vmlinuz.gz', 'initrd.gz']) fs.copyFileSync(path.join(root, 'build/guests', `web-${name}`), path.join(guest, name));
+  installGuest();
   const web = http.createServer((request, response) => response.end('hello from outside\n'));
   await new Promise((resolve) => web.listen(0, '127.0.0.1', resolve));
   // The web server is on the relay's loopback, where nobody gets without a token that says so.
@@ -60,6 +58,8 @@ async function boot(t, relay, token, port) {
   await t.eventually(() => rows.textContent(), /ICMP.*echo reply/, 'the frames');
   await t.eventually(() => rows.textContent(), /HTTP.*GET \/ HTTP\/1\.1.*HTTP\/1\.1 200 OK/, 'the frames');
   await t.eventually(() => page.locator('[data-part=clients]').textContent(), /virtio-net/, 'the cards');
+  t.match(await page.locator('svg.diagram').getAttribute('aria-label'), /card \S+ is plugged into net0, link up/, 'what the diagram says');
+  await t.eventually(() => page.locator('svg.diagram').textContent(), /virtio-net-pci.*user .*frames/, 'the diagram');
   await rows.locator('tr').first().click();
   await t.eventually(() => page.locator('[data-part=details]').textContent(), /^0000 {2}/, 'the bytes');
   await t.picture(page, 'network');

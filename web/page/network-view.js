@@ -1,7 +1,9 @@
 /**
  * The network of a PC: who is connected with whom and how much they took (the monitor's "info network", once a second while
- * the view is shown), and a list of the frames of one netdev (a capture in the core, taken apart in packets.js).
+ * the view is shown), as a diagram and as a table, and a list of the frames of one netdev (a capture in the core, taken apart in
+ * packets.js).
  */
+import { Diagram } from './diagram.js';
 import { describe, hexDump, PcapReader, pcapFile } from './packets.js';
 
 const MAX_BYTES = 64 << 20; // of captured frames that are kept
@@ -41,23 +43,82 @@ export function humanBytes(n) {
   return `${Math.round(n)} B`;
 }
 
+/** Are all words of @filter in what describe() says about the frame? */
+export function matches(frame, filter) {
+  const text = `${frame.from} ${frame.to} ${frame.protocol} ${frame.text}`.toLowerCase();
+  return filter.toLowerCase().split(/\s+/).filter(Boolean).every((word) => text.includes(word));
+}
+
 const cell = (text, className = '') => Object.assign(document.createElement('td'), { textContent: text, className });
+
+const MARKUP = `
+<div class="scroll diagram-frame" data-part="diagram" tabindex="0" role="region" aria-label="Diagram of the network"></div>
+<div class="scroll clients" tabindex="0" role="region" aria-label="Cards and netdevs">
+  <table>
+    <thead><tr><th scope="col">Name</th><th scope="col">Kind</th><th scope="col">Plugged into</th><th scope="col">Link</th>
+      <th scope="col" class="number">Frames taken</th><th scope="col" class="number">Bytes</th><th scope="col" class="number">Rate</th></tr></thead>
+    <tbody data-part="clients"></tbody>
+  </table>
+</div>
+<div class="toolbar" role="toolbar" aria-label="Capture">
+  <label>Netdev <select data-part="netdev"></select></label>
+  <button type="button" data-part="capture" aria-pressed="false" disabled>Capture</button>
+  <input data-part="filter" aria-label="Show only frames with these words" placeholder="filter: dns 10.0.2.3" autocapitalize="off" autocomplete="off" spellcheck="false">
+  <button type="button" data-part="clear">Clear</button>
+  <button type="button" data-part="save">Save pcap</button>
+  <span data-part="count" class="hint"></span>
+</div>
+<div class="scroll packets" tabindex="0" role="region" aria-label="Frames">
+  <table>
+    <thead><tr><th scope="col" class="number">No.</th><th scope="col" class="number">Time</th><th scope="col">From</th><th scope="col">To</th>
+      <th scope="col">Protocol</th><th scope="col" class="number">Bytes</th><th scope="col">Contents</th></tr></thead>
+    <tbody data-part="rows"></tbody>
+  </table>
+</div>
+<pre data-part="details" class="scroll" tabindex="0" role="region" aria-label="Bytes of the chosen frame"></pre>`;
+
+const modelOf = (client) => client.details.split(',')[0].replace('model=', '');
+
+/** Boxes and lines of the diagram, and what it shows in words. */
+export function pictureOf(clients) {
+  const hubs = [...new Set(clients.map((c) => c.hub).filter(Boolean))];
+  const isNic = (c) => c.type === 'nic';
+  const boxes = clients.map((c) => ({
+    id: c.name, column: isNic(c) ? 0 : 2, kind: isNic(c) ? 'nic' : 'netdev', title: c.name, bad: c.link !== 'up',
+    lines: [isNic(c) ? modelOf(c) : `${c.type} ${c.details}`.trim(), `${c.frames} frames, ${humanBytes(c.bytes)}`],
+  }));
+  boxes.push(...hubs.map((hub) => ({ id: hub, column: 1, kind: 'hub', title: hub, lines: [`${clients.filter((c) => c.hub === hub).length} ports`] })));
+  const line = (from, to, ends) => ({
+    from, to, down: ends.some((c) => c.link !== 'up'), busy: ends.some((c) => c.rate > 0),
+    label: ends.map((c) => c.rate > 0 && `${isNic(c) ? '←' : '→'} ${humanBytes(c.rate)}/s`).filter(Boolean)[0],
+  });
+  const byName = new Map(clients.map((c) => [c.name, c]));
+  const lines = clients.filter((c) => c.hub).map((c) => (isNic(c) ? line(c.name, c.hub, [c]) : line(c.hub, c.name, [c])));
+  for (const c of clients.filter((nic) => isNic(nic) && byName.has(nic.peer))) lines.push(line(c.name, c.peer, [c, byName.get(c.peer)]));
+  const says = (c) => `${isNic(c) ? 'card' : c.type} ${c.name}${c.peer || c.hub ? ` is plugged into ${c.peer || c.hub}` : ' is plugged into nothing'}, link ${c.link}`;
+  return { boxes, lines, words: clients.length ? `${clients.filter((c) => isNic(c) || c.hub).map(says).join('; ')}. The table has the counters.` : 'No network card.' };
+}
 
 export class NetworkView {
   #pc = null;
+  #diagram;
   #frames = [];
   #kept = 0;
   #reader = null;
   #last = new Map(); // name -> {bytes, time}
   #capturing = '';
 
-  /** @param {HTMLElement} root - see index.html, #network  @param {function(string)} fail - tells the user */
-  constructor(root, fail) {
-    Object.assign(this, { root, fail });
+  /** @param {HTMLElement} root - filled by the view  @param {function(string)} fail - tells the user
+   * @param {function(object)} onFrame - hears of each frame that is captured: see #captured() */
+  constructor(root, fail, onFrame = () => {}) {
+    Object.assign(this, { root, fail, onFrame });
+    root.innerHTML = MARKUP;
     const get = (name) => root.querySelector(`[data-part="${name}"]`);
     Object.assign(this, { clients: get('clients'), netdev: get('netdev'), toggle: get('capture'), filter: get('filter'), rows: get('rows'), count: get('count'), details: get('details') });
+    this.#diagram = new Diagram(get('diagram'));
     this.toggle.addEventListener('click', () => this.#toggleCapture());
     this.filter.addEventListener('input', () => this.#redraw());
+    root.addEventListener('shown', () => this.#pc && this.update().catch(() => {})); // it may have ended
     get('clear').addEventListener('click', () => this.#clear());
     get('save').addEventListener('click', () => this.#save());
     this.rows.addEventListener('click', (e) => this.#select(e.target.closest('tr')));
@@ -70,6 +131,7 @@ export class NetworkView {
     this.#capturing = '';
     this.netdev.replaceChildren();
     this.clients.replaceChildren();
+    this.#diagram.show([], [], 'No network card.');
     this.#clear();
     this.#label();
     pc?.addEventListener('captured', ({ detail }) => this.#captured(detail));
@@ -80,6 +142,7 @@ export class NetworkView {
     const clients = parseInfo(await this.#pc.monitor('info network'));
     const now = performance.now();
     const rates = { down: 0, up: 0 };
+    this.latest = clients;
     for (const c of clients) {
       const before = this.#last.get(c.name);
       c.rate = before ? ((c.bytes - before.bytes) * 1000) / (now - before.time) : 0;
@@ -91,11 +154,14 @@ export class NetworkView {
   }
 
   #show(clients) {
+    const { boxes, lines, words } = pictureOf(clients);
+    this.#diagram.frame.hidden = !clients.length;
+    this.#diagram.show(boxes, lines, words);
     this.clients.replaceChildren(...clients.map((c) => {
       const row = document.createElement('tr');
       const head = Object.assign(document.createElement('th'), { scope: 'row', textContent: c.name });
       const dropped = c.dropped ? `, ${c.dropped} dropped` : '';
-      row.append(head, cell(c.type === 'nic' ? c.details.split(',')[0].replace('model=', '') : c.type), cell(c.peer || c.hub || '–'),
+      row.append(head, cell(c.type === 'nic' ? modelOf(c) : c.type), cell(c.peer || c.hub || '–'),
         cell(c.link === 'up' ? 'up' : 'down', c.link === 'up' ? '' : 'bad'), cell(`${c.frames}${dropped}`, 'number'),
         cell(humanBytes(c.bytes), 'number'), cell(`${humanBytes(c.rate)}/s`, 'number'));
       return row;
@@ -119,15 +185,23 @@ export class NetworkView {
     this.netdev.disabled = Boolean(this.#capturing);
   }
 
+  /** Captures what goes through @netdev from now on. */
+  async capture(netdev) {
+    this.#reader = new PcapReader();
+    await this.#pc.startCapture(netdev);
+    if (![...this.netdev.options].some((o) => o.value === netdev)) this.netdev.append(new Option(netdev, netdev));
+    this.netdev.value = netdev;
+    this.#capturing = netdev;
+    this.#label();
+  }
+
   async #toggleCapture() {
     try {
       if (this.#capturing) {
         this.#capturing = '';
         await this.#pc.stopCapture();
       } else {
-        this.#reader = new PcapReader();
-        await this.#pc.startCapture(this.netdev.value);
-        this.#capturing = this.netdev.value;
+        await this.capture(this.netdev.value);
       }
     } catch (e) {
       this.fail(e.message);
@@ -140,6 +214,7 @@ export class NetworkView {
       Object.assign(frame, { number: (this.#frames.at(-1)?.number ?? 0) + 1, ...describe(frame.data) });
       this.#frames.push(frame);
       this.#kept += frame.data.length;
+      this.onFrame(frame);
     }
     let drop = 0;
     while (this.#kept > MAX_BYTES) this.#kept -= this.#frames[drop++].data.length;
@@ -148,9 +223,7 @@ export class NetworkView {
   }
 
   #matches(frame) {
-    const words = this.filter.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const text = `${frame.from} ${frame.to} ${frame.protocol} ${frame.text}`.toLowerCase();
-    return words.every((word) => text.includes(word));
+    return matches(frame, this.filter.value);
   }
 
   #redraw() {

@@ -1,10 +1,11 @@
 /**
  * The page: settings, one PC, its views. The parts are in their own files; here they are put together.
  *
- * The URL's ?cmd= is a command line, which is started at once; what is started is put there, so that the address can be passed
- * on. ?start starts what the page starts with by itself. Everything that goes wrong is told in one place, #message.
+ * The URL's ?cmd= is a command line, which is started at once, ?edit= one that is only shown; what is edited or started is put there, so
+ * that the address can be passed on. ?start starts what the page starts with by itself. Everything that goes wrong is told in one place, #message.
  */
 import { Slipway, joinCommandLine, splitCommandLine } from './slipway.js';
+import { MachineEditor } from './machine-editor.js';
 import { NetworkView, humanBytes } from './network-view.js';
 import { ScreenView } from './screen-view.js';
 import { Tabs } from './tabs.js';
@@ -20,6 +21,7 @@ const files = {}; // name -> File that the user gave
 const tabs = new Tabs(get('tabs'), get('panels'));
 const screen = new ScreenView(get('frame'));
 const network = new NetworkView(get('network'), showMessage);
+const editor = new MachineEditor(get('editor'), get('command'), { files, changed: showAddress });
 let terminals = [];
 let pc = null;
 const disks = new Map(); // name -> bytes read while it runs
@@ -53,6 +55,23 @@ function showProgress({ name, loaded, total }) {
   if (total) line.lastChild.value = loaded / total;
 }
 
+/** The address that leads to this command line; a file of the user's can't be passed on. */
+function showAddress(text, key = 'edit') {
+  if (Object.keys(files).length) return;
+  const url = new URL(location);
+  url.search = `?${key}=${encodeURIComponent(text)}`;
+  history.replaceState(null, '', url);
+}
+
+/** An error of a PC, at the setting that it is about, too. */
+function showError(e) {
+  showMessage(e.message);
+  if (pc?.state === 'failed') {
+    showState();
+    editor.showError(e.message);
+  }
+}
+
 // ---- Files of the user ----
 
 /** The option that makes sense for a file of that name and size. */
@@ -76,6 +95,7 @@ function addFiles(list) {
       for (const name of ['-kernel', '-initrd', '-append']) if (words.includes(name)) words.splice(words.indexOf(name), 2);
     }
     get('command').value = joinCommandLine(words);
+    editor.read();
     get('file-list').append(Object.assign(document.createElement('li'), { textContent: `${file.name} (${humanBytes(file.size)})` }));
   }
 }
@@ -167,7 +187,7 @@ async function start() {
   disks.clear();
   const made = await attempt(() => {
     const args = splitCommandLine(get('command').value);
-    return { args, pc: Slipway.create({ args, files, on: { progress: showProgress, terminal: addTerminal, error: (e) => showMessage(e.message) } }) };
+    return { args, pc: Slipway.create({ args, files, on: { progress: showProgress, terminal: addTerminal, error: showError } }) };
   });
   if (!made) return;
   pc = made.pc;
@@ -186,9 +206,7 @@ async function start() {
     return; // the event "error" has told
   }
   get('progress').hidden = true;
-  const url = new URL(location);
-  url.search = `?cmd=${encodeURIComponent(joinCommandLine(made.args))}`;
-  if (!Object.keys(files).length) history.replaceState(null, '', url);
+  showAddress(joinCommandLine(made.args), 'cmd');
   tabs.select(firstView(made.args) ?? get('screen-tab'));
 }
 
@@ -274,7 +292,8 @@ async function saveScreenshot() {
 // ---- Beginning ----
 
 const query = new URLSearchParams(location.search);
-get('command').value = query.get('cmd') ?? DEFAULT;
+get('command').value = query.get('cmd') ?? query.get('edit') ?? DEFAULT;
+editor.load(new URL('options.md', import.meta.url)).catch((e) => showMessage(`The settings can't be shown: ${e.message}`));
 wireButtons();
 watchDrops();
 showState();

@@ -3,7 +3,7 @@
  * them, each is the label of its panel.
  */
 export class Tabs {
-  #count = 0;
+  static #count = 0; // of all on a page
 
   /** @param {HTMLElement} list - role=tablist  @param {HTMLElement} panels - where the panels go */
   constructor(list, panels) {
@@ -26,7 +26,7 @@ export class Tabs {
 
   /** A new tab in front of @before; returns its panel. */
   add(label, before = null) {
-    const id = `tab-${++this.#count}`;
+    const id = `tab-${++Tabs.#count}`;
     const tab = document.createElement('button');
     Object.assign(tab, { id, type: 'button', textContent: label, tabIndex: -1 });
     tab.setAttribute('role', 'tab');
