@@ -13,6 +13,11 @@
  *   - when the guest has room again.
  * An idle stack (no connections, nothing that waits) needs no timer.
  *
+ * Acknowledgements. What libslirp answers while it takes in a frame is held if it is nothing but an
+ * acknowledgement (ack_hold.c), until the loop is back, which is when the guest waits or its slice
+ * is over, for HOLD_NS at most, or until there is another frame for the guest. So a guest that
+ * sends much gets few of them.
+ *
  * Back-pressure. To the guest: libslirp asks user_slirp_can_send() before each packet of its queues
  * (patch 06), and what can't be sent stays there; sockets aren't read while a queue is long. From
  * the guest: TCP is held back by its window, which shrinks while a socket takes no more; everything
@@ -28,12 +33,14 @@
 
 #include "host/host.h"
 #include "machine.h"
+#include "net/user/ack_hold.h"
 #include "net/user/libslirp/glue.h"
 #include "net/user/sockets.h"
 
 #define MAX_WAITING 1024                 /* packets for a guest that takes none */
 #define MAX_PACKETS 16384                /* with incomplete fragments */
 #define REFRESH_NS  (NS_PER_SEC / 10000) /* between two looks at the sockets in a slice */
+#define HOLD_NS     (NS_PER_SEC / 1000)
 #define SEGMENTS    11 /* in a packet for cards that cut: 16 KB; a window should hold some of them */
 #define IDLE_MS     UINT32_MAX
 
@@ -49,12 +56,15 @@ struct user_stack {
     const struct user_stack_ops *ops;
     void *opaque;
     struct timer timer; /* libslirp's own: TCP, fragments, resolution */
-    bool scheduled;     /* a turn, by host_defer */
-    bool deferred;      /* a look at the sockets, by machine_defer */
-    bool gone;          /* freed while a deferred call was under way */
-    bool running;       /* inside of libslirp */
-    bool trusted;       /* the frame being taken in has no checksum of its own */
-    unsigned gso_size;  /* of the frame that is being sent */
+    struct ack_hold acks;
+    struct timer hold_timer; /* pending while there are some */
+    bool scheduled;          /* a turn, by host_defer */
+    bool deferred;           /* a look at the sockets, by machine_defer */
+    bool gone;               /* freed while a deferred call was under way */
+    bool running;            /* inside of libslirp */
+    bool taking_in;          /* a frame of the guest's */
+    bool trusted;            /* the frame being taken in has no checksum of its own */
+    unsigned gso_size;       /* of the frame that is being sent */
     int64_t refreshed_ns;
     uint64_t dropped;
 };
@@ -83,10 +93,38 @@ void user_slirp_cut(void *opaque, int size)
     ((struct user_stack *)opaque)->gso_size = (unsigned)size;
 }
 
+/* The acknowledgements that are held, to the guest; those for which it has no room stay. */
+static void release_acks(struct user_stack *s)
+{
+    unsigned n = 0;
+    while (n < s->acks.count && s->ops->can_send(s->opaque)) {
+        s->ops->send(s->opaque, s->acks.slot[n].frame, s->acks.slot[n].len, 0);
+        n++;
+    }
+    s->acks.count -= n;
+    memmove(s->acks.slot, s->acks.slot + n, s->acks.count * sizeof s->acks.slot[0]);
+    timer_del(&s->hold_timer);
+}
+
+static void hold_over(void *opaque)
+{
+    release_acks(opaque);
+}
+
 static ssize_t send_packet(const void *buf, size_t len, void *opaque)
 {
     struct user_stack *s = opaque;
-    s->ops->send(s->opaque, buf, len, s->gso_size);
+    enum ack_hold_answer answer =
+        s->taking_in && !s->gso_size ? ack_hold_offer(&s->acks, buf, len) : ACK_NOW;
+    if (answer == ACK_HELD) {
+        if (!timer_pending(&s->hold_timer))
+            timer_mod(&s->hold_timer, clock_now_ns(&s->machine->clock) + HOLD_NS);
+        return (ssize_t)len;
+    }
+    if (s->acks.count)
+        release_acks(s);
+    if (answer == ACK_NOW)
+        s->ops->send(s->opaque, buf, len, s->gso_size);
     return (ssize_t)len;
 }
 
@@ -253,10 +291,13 @@ static void scheduled_turn(void *opaque)
 {
     struct user_stack *s = opaque;
     s->scheduled = false;
-    if (s->gone)
+    if (s->gone) {
         free(s);
-    else
-        turn(s);
+        return;
+    }
+    if (s->acks.count)
+        release_acks(s);
+    turn(s);
 }
 
 static void schedule(struct user_stack *s)
@@ -296,6 +337,7 @@ struct user_stack *user_stack_new(struct machine *m, const SlirpConfig *config,
     transport->ready = socket_ready;
     transport->opaque = s;
     timer_init(&s->timer, &m->clock, timer_due, s);
+    timer_init(&s->hold_timer, &m->clock, hold_over, s);
     struct user_transport *before = user_enter(transport);
     s->running = true;
     s->slirp = slirp_new(config, &callbacks, s);
@@ -318,6 +360,7 @@ void user_stack_free(struct user_stack *s)
     user_leave(before);
     user_transport_free(s->transport);
     timer_del(&s->timer);
+    timer_del(&s->hold_timer);
     if (s->deferred)
         machine_cancel_deferred(s->machine, refresh, s);
     s->gone = true;
@@ -338,8 +381,9 @@ bool user_stack_input(struct user_stack *s, const uint8_t *data, size_t len, boo
     bool was_running = s->running;
     s->running = true;
     s->trusted = checked;
+    s->taking_in = true;
     slirp_input(s->slirp, data, (int)len);
-    s->trusted = false;
+    s->taking_in = s->trusted = false;
     s->running = was_running;
     user_leave(before);
     schedule(s);

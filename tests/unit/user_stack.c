@@ -106,6 +106,7 @@ static void window_closes_while_the_server_does_not_read(void)
     for (int i = 0; i < 1000 && c.peer_window >= sizeof data; i++) {
         send_segment(PSH | ACK, data, sizeof data);
         guest_put(g);
+        guest_run(g); /* or the acknowledgement waits for the next one */
         sent += sizeof data;
     }
     CHECK(c.peer_window < sizeof data);
@@ -118,6 +119,71 @@ static void window_closes_while_the_server_does_not_read(void)
     }
     CHECK_EQ(got, sent);
     CHECK(c.peer_window >= 32768);
+    guest_free(g);
+}
+
+static unsigned acks;
+static uint32_t acked;
+
+static void heard_ack(struct guest *guest, const uint8_t *f, size_t len)
+{
+    if (get16(f + 12) == 0x800 && f[23] == 6 && get16(f + 16) == 40) {
+        acks++;
+        acked = get32(f + 34 + 8);
+    }
+    heard(guest, f, len);
+}
+
+/* One acknowledgement for all that came at once; not for what may be a loss; none waits long. */
+static void acknowledgements_are_collected(void)
+{
+    static uint8_t data[1000], buf[65536];
+    g = guest_new(NULL);
+    int server = guest_socket(g, SOCK_STREAM, 80);
+    start(80, HOST_IP);
+    int s = accept_one(server);
+    send_segment(ACK, NULL, 0);
+    guest_put(g);
+    g->heard = heard_ack;
+    acks = 0;
+    for (int i = 0; i < 20; i++) {
+        send_segment(PSH | ACK, data, sizeof data);
+        guest_put(g);
+    }
+    CHECK_EQ(acks, 0);
+    guest_run(g);
+    CHECK_EQ(acks, 1);
+    CHECK_EQ(acked, c.seq);
+    CHECK_EQ(user_recvfrom(s, buf, sizeof buf, 0, NULL, NULL), 20 * sizeof data);
+    /* A quarter of the window is enough. */
+    for (int i = 0; i < 34; i++) {
+        send_segment(PSH | ACK, data, sizeof data);
+        guest_put(g);
+    }
+    CHECK_EQ(acks, 2);
+    guest_run(g);
+    CHECK_EQ(acks, 2);
+    CHECK_EQ(acked, c.seq);
+    user_recvfrom(s, buf, sizeof buf, 0, NULL, NULL);
+    guest_run(g);
+    /* Three segments behind a gap: three of the same, in order. */
+    acks = 0;
+    c.seq += 10;
+    for (int i = 0; i < 3; i++) {
+        send_segment(PSH | ACK, data, sizeof data);
+        guest_put(g);
+    }
+    guest_run(g);
+    CHECK_EQ(acks, 3);
+    CHECK(acked != c.seq);
+    /* An answer takes the acknowledgement along, in front of it. */
+    c.seq -= 3 * sizeof data + 10;
+    send_segment(PSH | ACK, data, 10);
+    guest_put(g);
+    CHECK(acks >= 3);
+    put_arp(g, HOST_IP);
+    guest_put(g);
+    CHECK_EQ(acked, c.seq + 3 * sizeof data);
     guest_free(g);
 }
 
@@ -328,6 +394,7 @@ int main(void)
     RUN(data_and_ends_go_both_ways);
     RUN(output_waits_for_a_guest_that_is_full);
     RUN(window_closes_while_the_server_does_not_read);
+    RUN(acknowledgements_are_collected);
     RUN(flood_of_pings_is_held_back);
     RUN(fragments_are_bounded);
     RUN(large_segments_without_checksum);

@@ -22,6 +22,7 @@
 #define BUDGET_DESCS 512
 #define BUDGET_BYTES (256u << 10)
 #define DELAY_NS     1024ll /* unit of TIDV and TADV */
+#define DELAY_LEAST  500000ll
 
 enum {
     DESC_SIZE = 16,
@@ -429,6 +430,13 @@ static void tx_interrupt(void *opaque)
     e1000_set_cause(s, ICR_TXDW);
 }
 
+/* Of TIDV and TADV. Drivers ask for some 10 us, in which their hardware sent several frames; the
+ * guest may take longer for one. It waits for nothing but its buffers. */
+static int64_t tx_delay_ns(uint32_t units)
+{
+    return units * DELAY_NS < DELAY_LEAST ? DELAY_LEAST : units * DELAY_NS;
+}
+
 /* Status into the descriptor at @at, if it asks for that. Returns causes. */
 static uint32_t write_back(struct e1000 *s, uint64_t at, const uint8_t *d)
 {
@@ -440,9 +448,9 @@ static uint32_t write_back(struct e1000 *s, uint64_t at, const uint8_t *d)
     e1000_dma_write(s, at + 12, &status, 1);
     if (!(cmd & CMD_IDE) || !delay)
         return ICR_TXDW;
-    timer_mod(&s->tx_timer, clock_now_ns(clock) + delay * DELAY_NS);
+    timer_mod(&s->tx_timer, clock_now_ns(clock) + tx_delay_ns(delay));
     if (most && !timer_pending(&s->tx_abs_timer))
-        timer_mod(&s->tx_abs_timer, clock_now_ns(clock) + most * DELAY_NS);
+        timer_mod(&s->tx_abs_timer, clock_now_ns(clock) + tx_delay_ns(most));
     return 0;
 }
 

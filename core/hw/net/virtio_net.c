@@ -90,7 +90,8 @@ enum {
     SPEED_UNKNOWN = -1,
     DUPLEX_UNKNOWN = 0xff,
 };
-#define TX_BYTES (1u << 20) /* of one turn */
+#define TX_BYTES     (1u << 20) /* of one turn */
+#define TX_NOTIFY_NS 500000     /* so long the driver's buffers may be back without an interrupt */
 
 /* The receive modes, by the command that sets them. */
 enum { RX_PROMISC, RX_ALLMULTI, RX_ALLUNI, RX_NOMULTI, RX_NOUNI, RX_NOBCAST };
@@ -138,6 +139,7 @@ struct virtio_net {
     bool announcing;
     uint32_t guest_offloads; /* that are switched on: NET_OFFLOAD_* */
     uint8_t tx_buf[NET_FRAME_MAX];
+    struct timer tx_timer; /* pending: TX buffers went back, the driver isn't told yet */
 };
 
 static struct virtio_net *of_client(struct net_client *nc)
@@ -322,6 +324,15 @@ static bool send_element(struct virtio_net *s, const struct virtq_elem *e)
     return net_send(&s->nic->nc, &f);
 }
 
+static void tell_sent(void *opaque)
+{
+    struct virtio_net *s = opaque;
+    timer_del(&s->tx_timer);
+    virtq_notify(&s->virtio.queues[TX_QUEUE]);
+}
+
+/* The driver gets its buffers back as soon as their frames have gone, but only hears of it a moment
+ * later: it does nothing with them, and often has sent more by then. */
 static void transmit(struct virtio_net *s)
 {
     struct virtqueue *vq = &s->virtio.queues[TX_QUEUE];
@@ -341,8 +352,10 @@ static void transmit(struct virtio_net *s)
             break;
         }
     }
-    if (n)
-        virtq_notify(vq);
+    if (n >= vq->num / 2u)
+        tell_sent(s);
+    else if (n && !timer_pending(&s->tx_timer))
+        timer_mod(&s->tx_timer, clock_now_ns(&s->virtio.pci.dev.machine->clock) + TX_NOTIFY_NS);
 }
 
 static void net_writable(struct net_client *nc)
@@ -564,6 +577,7 @@ static void net_device_reset(struct virtio_device *d)
     memset(s->vlans, 0xff, sizeof s->vlans);
     if (!s->nic)
         return;
+    timer_del(&s->tx_timer);
     set_mac(s, s->conf.mac);
     set_offloads(s, 0);
     net_purge(&s->nic->nc);
@@ -629,6 +643,7 @@ static bool net_realize(struct device *dev, struct error *err)
     virtio_add_queue(&s->virtio, s->tx_queue_size);
     if (s->virtio.host_features >> F_CTRL_VQ & 1)
         virtio_add_queue(&s->virtio, CTRL_QUEUE_SIZE);
+    timer_init(&s->tx_timer, &dev->machine->clock, tell_sent, s);
     s->nic = nic_new(dev, &vnet_ops, &s->conf, dev->cls->name, err);
     if (!s->nic)
         virtio_unrealize(&s->virtio);
@@ -638,6 +653,7 @@ static bool net_realize(struct device *dev, struct error *err)
 static void net_unrealize(struct device *dev)
 {
     struct virtio_net *s = (struct virtio_net *)dev;
+    timer_del(&s->tx_timer);
     nic_free(s->nic);
     s->nic = NULL;
     virtio_unrealize(&s->virtio);
@@ -668,6 +684,7 @@ static const struct field vnet_fields[] = {
     FIELD_U32(struct virtio_net, vlans, 0),
     FIELD_BOOL(struct virtio_net, announcing, 0),
     FIELD_U32(struct virtio_net, guest_offloads, 0),
+    FIELD_TIMER(struct virtio_net, tx_timer),
     FIELD_END,
 };
 
