@@ -49,6 +49,7 @@ uint16_t wire_errno(int error)
 static const struct channel_ops *const kinds[] = {
     [RELAY_ETHER] = &channel_ether, [RELAY_TCP] = &channel_tcp,       [RELAY_UDP] = &channel_udp,
     [RELAY_ICMP] = &channel_icmp,   [RELAY_LISTEN] = &channel_listen, [RELAY_DNS] = &channel_dns,
+    [RELAY_SMB] = &channel_smb,
 };
 
 static struct channel *channel_new(struct session *s, const struct channel_ops *ops, unsigned kind,
@@ -105,9 +106,10 @@ static void channel_free(struct channel *ch)
 static bool take_window(struct channel *ch, uint32_t *window)
 {
     uint32_t want = ch->ops->window;
-    uint32_t least = ch->kind == RELAY_TCP ? 16 << 10 : want;
+    bool stream = ch->kind == RELAY_TCP || ch->kind == RELAY_SMB;
+    uint32_t least = stream ? 16 << 10 : want;
     *window = want;
-    if (ch->kind != RELAY_TCP && ch->kind != RELAY_ETHER)
+    if (!stream && ch->kind != RELAY_ETHER)
         return true;
     *window = ch->reserved = session_reserve(ch->session, least, want);
     return *window != 0;

@@ -48,7 +48,7 @@ struct channel {
 };
 
 extern const struct channel_ops channel_ether, channel_tcp, channel_udp, channel_icmp,
-    channel_listen, channel_dns;
+    channel_listen, channel_dns, channel_smb;
 
 /* A message of a channel came. */
 void channel_message(struct session *s, const struct relay_message *m);

@@ -16,6 +16,7 @@
 #include "relay/channel.h"
 #include "relay/channel_tcp.h"
 #include "relay/outbound.h"
+#include "relay/smb.h"
 #include "relay/tcp.h"
 
 enum {
@@ -169,6 +170,31 @@ const struct channel_ops channel_tcp = {
     .message = tcp_message,
     .resume = tcp_resume,
     .accepted = tcp_accepted,
+    .stop = tcp_stop,
+};
+
+/* The other end is an smbd: smb.c. */
+static int smb_open(struct channel *ch, const struct relay_open *open, struct relay_address *local)
+{
+    struct channel_tcp *c = (struct channel_tcp *)ch;
+    struct session *s = ch->session;
+    if (!s->policy->smb)
+        return s->expires ? EPERM : EACCES;
+    if (!s->relay->smb)
+        return EOPNOTSUPP;
+    int fd = smb_connect(s->relay->smb);
+    if (fd < 0)
+        return -fd;
+    c->tcp = tcp_adopt(s->relay, fd, &tcp_ops, c);
+    return c->tcp ? 0 : ENOMEM;
+}
+
+const struct channel_ops channel_smb = {
+    .size = sizeof(struct channel_tcp),
+    .window = WINDOW,
+    .open = smb_open,
+    .message = tcp_message,
+    .resume = tcp_resume,
     .stop = tcp_stop,
 };
 

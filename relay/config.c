@@ -33,6 +33,8 @@ static const struct key {
     { "tls-cert", TEXT, AT(tls_cert), 0, 0, "FILE", "certificate chain, PEM: serve https and wss" },
     { "tls-key", TEXT, AT(tls_key), 0, 0, "FILE", "its private key, PEM" },
     { "web", TEXT, AT(web), 0, 0, "DIR", "directory of static files to serve" },
+    { "smb-share", TEXT, AT(smb_share), 0, 0, "DIR",
+      "directory that guests get by SMB (needs smbd)" },
     { "isolation", FLAG, AT(isolation), 0, 0, "on|off",
       "send COOP and COEP headers, so that pages may use SharedArrayBuffer" },
     { "metrics", FLAG, AT(metrics), 0, 0, "on|off", "serve /metrics (default on)" },
@@ -305,6 +307,8 @@ static struct config *defaults(void)
 
 static bool check_all(struct config *c, struct error *err)
 {
+    if (c->smb_share && (*c->smb_share != '/' || strpbrk(c->smb_share, "\n;#")))
+        return error_set(err, "smb-share: '%s': an absolute path without ; and #", c->smb_share);
     if (!c->tls_cert != !c->tls_key)
         return error_set(err, "tls-cert and tls-key: there is only one of them");
     if (c->secret && !c->anonymous_given)

@@ -22,6 +22,7 @@ struct room_config {
 struct config {
     struct strings listen; /* addresses; checked */
     char *tls_cert, *tls_key;
+    char *smb_share;
     char *web;      /* directory; NULL: no static files */
     bool isolation; /* COOP and COEP */
     bool metrics;

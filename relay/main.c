@@ -21,6 +21,7 @@
 #include "relay/resolver.h"
 #include "relay/server.h"
 #include "relay/session.h"
+#include "relay/smb.h"
 #include "relay/token.h"
 
 enum { STOP_MS = 2000, DESCRIPTORS = 65536 };
@@ -159,11 +160,13 @@ static void reload(struct relay *relay)
     old = relay->config;
     if (!same_strings(&old->listen, &new->listen) || !same_text(old->tls_cert, new->tls_cert) ||
         !same_text(old->tls_key, new->tls_key) || !same_text(old->user, new->user) ||
-        !same_text(old->group, new->group) || !same_text(old->chroot_dir, new->chroot_dir) ||
-        old->seccomp != new->seccomp || !same_rooms(old, new))
+        !same_text(old->group, new->group) || !same_text(old->smb_share, new->smb_share) ||
+        !same_text(old->chroot_dir, new->chroot_dir) || old->seccomp != new->seccomp ||
+        !same_rooms(old, new))
         log_event(
             LOG_WARN, "reload",
-            "text=\"listen, tls-*, user, group, chroot, seccomp, rooms: a restart is needed\"");
+            "text=\"listen, tls-*, user, group, chroot, seccomp, smb-share, rooms: a restart is "
+            "needed\"");
     relay->config = new;
     config_free(old);
     set_level(new);
@@ -250,6 +253,8 @@ int main(int argc, char **argv)
         fail(err.msg);
     if (!attach_all(&relay, &err))
         fail(err.msg);
+    if (relay.config->smb_share && !(relay.smb = smb_start(relay.config, &err)))
+        fail(err.msg);
     relay.ticks = timer_new(&relay.loop, tick, &relay);
     relay.end = timer_new(&relay.loop, end, &relay);
     timer_start(relay.ticks, 1000, 1000);
@@ -272,6 +277,7 @@ int main(int argc, char **argv)
     server_free(relay.server);
     sessions_free(&relay);
     resolver_free(relay.resolver);
+    smb_stop(relay.smb);
     table_free(&relay.by_address);
     while (uv_run(&relay.loop, UV_RUN_NOWAIT)) {
     }

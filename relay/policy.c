@@ -204,6 +204,7 @@ const struct policy_key policy_keys[] = {
       "where to: classes (public, private, loopback, ...), networks, with :PORT[-PORT]; none" },
     { "bind", "RANGE[,RANGE...]", "own addresses and ports that may be listened on; none" },
     { "dns", "on|off", "questions to the relay's resolver" },
+    { "smb", "on|off", "the directory of smb-share" },
     { "max-channels", "NUMBER", "channels open at a time" },
     { "max-bytes-per-second", "SIZE", "both directions together; 0: no limit" },
     { "max-frames-per-second", "NUMBER", "Ethernet frames from the client; 0: no limit" },
@@ -261,6 +262,12 @@ static bool number_in(uint64_t *v, const char *text, uint64_t min, uint64_t max,
     return true;
 }
 
+static bool flag_parse(bool *flag, const char *value, struct error *err)
+{
+    *flag = !strcmp(value, "on");
+    return *flag || !strcmp(value, "off") || error_set(err, "'%s': not on or off", value);
+}
+
 bool policy_set(struct policy *p, const char *key, const char *value, struct error *err)
 {
     uint64_t v = 0;
@@ -270,10 +277,10 @@ bool policy_set(struct policy *p, const char *key, const char *value, struct err
         return ranges_parse(&p->egress, value, err);
     if (!strcmp(key, "bind"))
         return ranges_parse(&p->bind, value, err);
-    if (!strcmp(key, "dns")) {
-        p->dns = !strcmp(value, "on");
-        return p->dns || !strcmp(value, "off") || error_set(err, "'%s': not on or off", value);
-    }
+    if (!strcmp(key, "dns"))
+        return flag_parse(&p->dns, value, err);
+    if (!strcmp(key, "smb"))
+        return flag_parse(&p->smb, value, err);
     if (!strcmp(key, "max-channels")) {
         if (!number_in(&v, value, 0, 65536, err))
             return false;
@@ -303,7 +310,7 @@ struct policy *policy_new(void)
     struct policy *p = policy_new_closed();
     rooms_parse(p, "*", NULL);
     ranges_parse(&p->egress, "public", NULL);
-    p->dns = true;
+    p->dns = p->smb = true;
     return p;
 }
 

@@ -29,6 +29,7 @@ struct policy {
     size_t n_rooms;
     struct ranges egress, bind;
     bool dns;
+    bool smb; /* the directory that the relay shares, if it does */
     uint32_t max_channels;
     uint64_t max_bytes_per_s;  /* both directions together; 0: no limit */
     uint64_t max_frames_per_s; /* sent by the client; 0: no limit */

@@ -333,7 +333,7 @@ static void open_body(struct cursor *c, struct relay_open *o)
     u8(c, &o->kind);
     zero(c, 3);
     window(c, &o->window);
-    if (o->kind != RELAY_TCP && o->kind != RELAY_LISTEN)
+    if (o->kind != RELAY_TCP && o->kind != RELAY_LISTEN && o->kind != RELAY_SMB)
         require(c, o->window >= RELAY_WINDOW_MIN);
     if (c->error)
         return;
@@ -353,7 +353,8 @@ static void open_body(struct cursor *c, struct relay_open *o)
         u16(c, &o->backlog);
         zero(c, 2);
         break;
-    case RELAY_DNS: break;
+    case RELAY_DNS:
+    case RELAY_SMB: break;
     default: fail(c, RELAY_MALFORMED);
     }
 }

@@ -77,6 +77,7 @@ enum relay_kind {
     RELAY_ICMP = 4,
     RELAY_LISTEN = 5,
     RELAY_DNS = 6,
+    RELAY_SMB = 7,
 };
 
 /* Why a connection ends: the code of FAIL, and 4000 + code is the WebSocket's close code (RFC 6455

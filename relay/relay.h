@@ -32,6 +32,7 @@ struct relay {
     struct room *rooms;             /* all; room.h */
     struct attachment *attachments; /* attach.h */
     struct resolver *resolver;      /* resolver.h */
+    struct smb *smb;                /* smb.h; NULL: nothing is shared */
     uint64_t denied_second;         /* outbound.c: how much of it was logged lately */
     unsigned denied_logged;
     uint64_t reserved; /* bytes of memory, of all clients */

@@ -84,7 +84,7 @@ static void unlink_channel(struct relay_channel *ch)
 
 static bool is_stream(const struct relay_channel *ch)
 {
-    return ch->open.kind == RELAY_TCP;
+    return ch->open.kind == RELAY_TCP || ch->open.kind == RELAY_SMB;
 }
 
 static void put(struct relay_channel *ch, struct relay_message m)
@@ -443,7 +443,7 @@ static bool carries(const struct relay_channel *ch, uint8_t type)
     case RELAY_CREDIT: return ch->open.kind != RELAY_LISTEN;
     case RELAY_DATA:
     case RELAY_URGENT:
-    case RELAY_SHUT: return ch->open.kind == RELAY_TCP;
+    case RELAY_SHUT: return is_stream(ch);
     case RELAY_FRAMES: return ch->open.kind == RELAY_ETHER;
     case RELAY_DGRAMS:
     case RELAY_UNREACH: return ch->open.kind == RELAY_UDP || ch->open.kind == RELAY_ICMP;

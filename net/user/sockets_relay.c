@@ -721,6 +721,34 @@ static void relay_free(struct user_transport *base)
     free(t);
 }
 
+/* The pair that a program of guestfwd would get: one end is the guest's connection, the other end
+ * only says what is run. The one program is the relay's SMB server. */
+static int relay_pair(struct user_transport *base, struct user_channel *pair[2])
+{
+    struct relay_transport *t = (struct relay_transport *)base;
+    struct relay_open o = { .kind = RELAY_SMB, .window = STREAM_WINDOW };
+    struct relay_sock *k = sock_new(t, AF_INET, USE_STREAM),
+                      *other = sock_new(t, AF_INET, USE_STREAM);
+    if (k && other) {
+        k->channel = relay_channel_open(t->client, &o, &stream_ops, k);
+        k->soft.connecting = true;
+    }
+    if (k && k->channel) {
+        pair[0] = &k->soft.base;
+        pair[1] = &other->soft.base;
+        return 0;
+    }
+    free(k);
+    free(other);
+    return -ENETUNREACH;
+}
+
+static int relay_spawn(struct user_channel *c, char **argv)
+{
+    (void)c;
+    return strcmp(argv[0], USER_RELAY_SMB) ? -ENOENT : 0;
+}
+
 static const struct user_transport_ops relay_ops = {
     .open = relay_open_socket,
     .bind = relay_bind,
@@ -739,6 +767,8 @@ static const struct user_transport_ops relay_ops = {
     .poll = user_soft_poll,
     .refresh = user_soft_refresh,
     .name_server = relay_name_server,
+    .pair = relay_pair,
+    .spawn = relay_spawn,
     .free = relay_free,
 };
 

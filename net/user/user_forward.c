@@ -227,7 +227,7 @@ bool user_guestfwd_add(struct user_net *u, const char *rule, struct error *err)
     }
     struct user_transport *before;
     Slirp *slirp = user_stack_enter(u->stack, &before);
-    bool programs = user_current()->ops->spawn != NULL;
+    bool programs = user_current()->ops->spawn != NULL && !u->relay;
     int status = programs ? slirp_add_exec(slirp, p + 4, &server, port) : 0;
     user_stack_leave(u->stack, before);
     if (!programs)

@@ -74,7 +74,7 @@ static size_t random_message(uint8_t *out, size_t room, enum relay_side sender)
         m.fail.text = (struct relay_bytes){ text, rnd(257) };
         break;
     case RELAY_OPEN:
-        m.open = (struct relay_open){ .kind = (uint8_t)(1 + rnd(6)),
+        m.open = (struct relay_open){ .kind = (uint8_t)(1 + rnd(7)),
                                       .window = rnd(1u << 31),
                                       .room = { text, 1 + rnd(64) } };
         random_address(&m.open.address);

@@ -75,6 +75,7 @@ static const struct sample {
     { RELAY_CLIENT,
       16,
       { RELAY_OPEN, 0x7fffffff, .open = { .kind = RELAY_DNS, .window = 1 << 20 } } },
+    { RELAY_CLIENT, 16, { RELAY_OPEN, 6, .open = { .kind = RELAY_SMB, .window = 65536 } } },
     { RELAY_SERVER, 36, { RELAY_OPENED, 2, .opened = { 0, 65536, V4 } } },
     { RELAY_SERVER, 36, { RELAY_OPENED, 2, .opened = { RELAY_ECONNREFUSED, 0, { 0 } } } },
     { RELAY_SERVER, 56, { RELAY_ACCEPT, SERVERS, .accept = { 5, 65536, V6, V6 } } },
@@ -339,7 +340,7 @@ static void values_that_cannot_be(void)
         { RELAY_WELCOME, 0, 5, 0 },        /* keep-alive 0 */
         { RELAY_FAIL, 0, 4, '\n' },        /* text */
         { RELAY_OPEN, RELAY_ETHER, 0, 0 }, /* kind */
-        { RELAY_OPEN, RELAY_DNS, 0, 7 },
+        { RELAY_OPEN, RELAY_DNS, 0, 8 },
         { RELAY_OPEN, RELAY_DNS, 3, 1 },      /* reserved */
         { RELAY_OPEN, RELAY_ETHER, 4, 0x80 }, /* window */
         { RELAY_OPEN, RELAY_ETHER, 5, 0 },    /* too small for a frame */
