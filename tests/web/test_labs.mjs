@@ -91,6 +91,16 @@ export async function test_lab_dhcp_dns_and_http_are_watched(t) {
     for (const n of [2, 3]) await check(t, page, n);
     await typeStep(t, page, 'The PC', 'pc', 'curl');
     for (const n of [4, 5, 6]) await check(t, page, n);
+    // The root file system is read as the guest needs it, and written to in memory.
+    const pieces = t.session.site.requests.filter((r) => r.path.endsWith('root.img'));
+    if (!pieces.length || pieces.some((r) => !r.range)) throw new Error('the root file system was not read by ranges');
+    const { size } = fs.statSync(path.join(root, 'build/web/guest/root.img'));
+    const read = new Set(pieces.map((r) => r.range)).size * 256 * 1024;
+    console.log(`    ${Math.round(read / 1e6)} of ${Math.round(size / 1e6)} MB of the root file system were read`);
+    if (read > size / 2) throw new Error('most of the root file system was read');
+    await page.getByRole('textbox', { name: /^Terminal serial0/ }).focus();
+    await page.keyboard.type('echo 6 >/etc/n; python3 -c "print(7 * int(open(\'/etc/n\').read()))"\n');
+    await t.eventually(terminal(page, 'The PC'), /^42$/m, 'Python', 90);
     await card(page, 'The PC').getByRole('tab', { name: 'Network' }).click();
     await t.eventually(() => card(page, 'The PC').locator('[data-part=rows]').textContent(), /HTTP/, 'the frames');
     await t.picture(page, 'lab');

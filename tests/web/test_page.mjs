@@ -65,6 +65,27 @@ export async function test_terminals_pause_reset_and_stop(t) {
   await t.eventually(state, /^running$/, 'the state of the next PC');
 }
 
+export async function test_keys_for_phones_reach_the_terminal(t) {
+  const page = await t.start(ECHO, { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
+  await page.getByRole('tab', { name: 'Serial 1' }).tap();
+  const text = () => terminalText(page, 'Serial 1');
+  await t.eventually(text, /READY/, 'the serial line');
+  const keys = page.getByRole('toolbar', { name: 'Keys' }).locator('visible=true');
+  const sent = await page.evaluateHandle(() => {
+    const all = [];
+    globalThis.slipway.pc.serial().listen((bytes) => all.push(...bytes)); // the guest echoes
+    return all;
+  });
+  const bytes = () => sent.evaluate((all) => all.join(' '));
+  await keys.getByRole('button', { name: 'Ctrl' }).tap();
+  await page.keyboard.type('cx');
+  await t.eventually(bytes, /^3 120$/, 'Ctrl+C, x');
+  await keys.getByRole('button', { name: 'Arrow up' }).tap();
+  await t.eventually(bytes, /^3 120 27 91 65$/, 'the arrow');
+  await t.accessible(page, 'the keys');
+  await t.picture(page, 'phone');
+}
+
 export async function test_files_of_the_user_become_options_and_are_read(t) {
   const page = await t.open('index.html');
   await page.locator('#files').setInputFiles(path.join(root, 'build/guests/grub-rescue.iso'));

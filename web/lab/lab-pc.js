@@ -136,6 +136,7 @@ export class LabPc {
     frame.append(inner);
     panel.append(frame);
     const view = new TerminalView(inner, terminal);
+    panel.append(view.keys);
     panel.addEventListener('shown', () => view.fit());
     tab.addEventListener('click', () => view.focus());
     this.#terminals.push({ name: terminal.name, tab, view });

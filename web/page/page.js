@@ -158,6 +158,7 @@ function addTerminal(terminal) {
   panel.append(frame);
   panel.hidden = false;
   const view = new TerminalView(inner, terminal);
+  panel.append(view.keys);
   panel.hidden = true;
   panel.addEventListener('shown', () => {
     view.fit();

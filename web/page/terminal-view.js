@@ -3,6 +3,7 @@
  * it, so that a guest which floods its console is slowed down and not the page.
  */
 import { FitAddon } from './addon-fit.mjs';
+import { TerminalKeys } from './terminal-keys.js';
 import { Terminal as Xterm } from './xterm.mjs';
 
 export class TerminalView {
@@ -24,7 +25,10 @@ export class TerminalView {
       if (e.type === 'keydown') this.xterm.blur();
       return false;
     });
-    this.xterm.onData((text) => terminal.send(text));
+    const keys = new TerminalKeys(this.xterm, (text) => terminal.send(text));
+    /** A row of keys for phones; the page puts it where it has room. */
+    this.keys = keys.element;
+    this.xterm.onData((text) => terminal.send(keys.apply(text)));
     this.xterm.onBinary((text) => terminal.send(Uint8Array.from(text, (c) => c.charCodeAt(0))));
     this.#stop = terminal.listen((bytes) => new Promise((resolve) => this.xterm.write(bytes, resolve)), { history: true });
     this.observer = new ResizeObserver(() => this.fit());
