@@ -88,6 +88,23 @@ void clock_warp_to(struct clock *c, int64_t ns)
         c->icount_bias_ns += (uint64_t)(ns - now);
 }
 
+void clock_set_now(struct clock *c, int64_t before, int64_t ns)
+{
+    uint64_t delta = (uint64_t)ns - (uint64_t)clock_now_ns(c);
+    for (size_t i = 0; i < c->count; i++) {
+        int64_t at;
+        if (__builtin_add_overflow(c->heap[i]->expire_ns, ns - before, &at))
+            at = INT64_MAX;
+        c->heap[i]->expire_ns = at < 0 ? 0 : at;
+    }
+    if (is_icount(c))
+        c->icount_bias_ns += delta;
+    else if (c->running)
+        c->offset_ns += (int64_t)delta;
+    else
+        c->stopped_ns = ns;
+}
+
 /* ---- the heap ---- */
 
 static void place(struct clock *c, size_t slot, struct timer *t)

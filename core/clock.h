@@ -60,6 +60,9 @@ void clock_stop(struct clock *c);
 int64_t clock_deadline_ns(struct clock *c);
 /* Runs all timers that are due. */
 void clock_run_timers(struct clock *c);
+/* A saved state is being loaded: it was @before and is @ns now. Timers keep their distance; devices
+ * set theirs anew. */
+void clock_set_now(struct clock *c, int64_t before, int64_t ns);
 /* icount mode, guest asleep: jump to @ns. */
 void clock_warp_to(struct clock *c, int64_t ns);
 

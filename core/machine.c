@@ -29,6 +29,7 @@
 #include "log.h"
 #include "monitor/monitor.h"
 #include "net/net.h"
+#include "snapshot.h"
 #include "ui/display.h"
 
 #define CHUNK_NS        500000 /* longest stretch of CPU work between looks at the time */
@@ -139,6 +140,7 @@ void machine_free(struct machine *m)
     mem_space_free(&m->mem);
     mem_space_free(&m->io);
     monitor_free_all(m);
+    snapshot_free_all(m);
     chr_close_all(m);
     while (m->drives) {
         struct drive *d = m->drives;
@@ -520,7 +522,7 @@ void machine_cancel_deferred(struct machine *m, void (*fn)(void *opaque), void *
 
 /* Runs what is queued now; what that work queues waits for the next round, so the loop can't
  * starve. */
-static void run_deferred(struct machine *m)
+void machine_run_deferred(struct machine *m)
 {
     struct deferred mark = { .fn = NULL }, *w;
     if (!m->deferred)
@@ -597,14 +599,15 @@ int64_t machine_run_slice(struct machine *m, int64_t max_ns)
     int64_t end = host_monotonic_ns() + max_ns;
     struct cpu *c = m->cpus[0];
     for (;;) {
-        run_deferred(m);
+        machine_run_deferred(m);
         handle_requests(m);
         if (m->quit)
             return 0;
         if (m->state != RUN_STATE_RUNNING)
             return m->deferred ? 0 : INT64_MAX;
         clock_run_timers(&m->clock);
-        if (m->deferred || m->shutdown_requested || m->reset_requested)
+        if (m->deferred || m->shutdown_requested || m->reset_requested ||
+            m->state != RUN_STATE_RUNNING)
             continue;
 
         int64_t left = end - host_monotonic_ns();

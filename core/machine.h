@@ -90,9 +90,10 @@ struct machine {
     struct pc *board;
     struct display *display;
     struct input *input;
-    struct chardev *chardevs; /* all, see char/char.h */
-    struct monitor *monitors; /* all, see monitor/monitor.h */
-    struct net *net;          /* clients, hubs and filters, see net/net_impl.h */
+    struct chardev *chardevs;   /* all, see char/char.h */
+    struct monitor *monitors;   /* all, see monitor/monitor.h */
+    struct snapshot *snapshots; /* by name, see snapshot.h */
+    struct net *net;            /* clients, hubs and filters, see net/net_impl.h */
 
     enum run_state state;
     bool reset_requested, quit;
@@ -148,6 +149,8 @@ void machine_unlisten(struct machine *m, struct machine_listener *l);
 void machine_defer(struct machine *m, void (*fn)(void *opaque), void *opaque);
 /* Forgets what machine_defer was asked to do with exactly this pair. */
 void machine_cancel_deferred(struct machine *m, void (*fn)(void *opaque), void *opaque);
+/* Runs what is pending now. The loop does that itself; for who needs the machine at rest. */
+void machine_run_deferred(struct machine *m);
 /* Registered by ACPI PM. */
 void machine_set_powerdown_handler(struct machine *m, void (*fn)(void *opaque), void *opaque);
 void machine_add_device(struct machine *m, struct device *d);

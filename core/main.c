@@ -12,6 +12,7 @@
 #include "machine.h"
 #include "monitor/monitor.h"
 #include "options.h"
+#include "snapshot.h"
 #include "ui/window.h"
 
 #define MAX_NEEDS 32 /* files to be made ready beforehand; more drives than a PC takes */
@@ -44,6 +45,20 @@ static bool open_display(struct machine *m, struct error *err)
     return true;
 }
 
+/* The file of -loadvm or -incoming, NULL if there is none. */
+static const char *saved_state(const struct machine_options *opt)
+{
+    return opt->incoming && !strncmp(opt->incoming, "file:", 5) ? opt->incoming + 5 : opt->loadvm;
+}
+
+static bool restore(struct machine *m, struct error *err)
+{
+    const char *incoming = m->opt->incoming, *file = saved_state(m->opt);
+    if (incoming && strncmp(incoming, "file:", 5) && strcmp(incoming, "defer"))
+        return error_set(err, "-incoming %s: only file:NAME and defer are possible", incoming);
+    return !file || snapshot_load_file(m, file, err);
+}
+
 /* Everything after the options are known and the files that they name are there. */
 static int start(void *opaque)
 {
@@ -56,7 +71,13 @@ static int start(void *opaque)
         machine_free(m);
         return fail(&err);
     }
-    if (chr_waiting(m))
+    if (!restore(m, &err)) {
+        machine_free(m);
+        return fail(&err);
+    }
+    if (opt->incoming && !strcmp(opt->incoming, "defer"))
+        ; /* migrate_incoming starts it */
+    else if (chr_waiting(m))
         chr_report_waiting(m);
     else if (!opt->start_paused)
         machine_start(m);
@@ -83,7 +104,7 @@ int main(int argc, char **argv)
         return fail(&err);
     if (exit_now)
         return 0;
-    const char *whole[] = { opt.bios, opt.kernel, opt.initrd };
+    const char *whole[] = { opt.bios, opt.kernel, opt.initrd, saved_state(&opt) };
     for (size_t i = 0; i < sizeof whole / sizeof whole[0]; i++)
         if (whole[i])
             needs[count++] = (struct host_need){ whole[i], true };

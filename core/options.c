@@ -147,6 +147,10 @@ static const struct option_def table[] = {
     STRING("initrd", "FILE", initrd, "the kernel's initial ram disk, or multiboot modules"),
 
     SECTION("Debug and expert options"),
+    STRING("loadvm", "FILE", loadvm,
+           "begin with a state that 'savevm', 'migrate' or a page saved ('loadvm' in a monitor)"),
+    STRING("incoming", "file:FILE|defer", incoming,
+           "the same in other words; defer: wait for 'migrate_incoming' in a monitor"),
     FLAG("S", start_paused, "don't start the CPU: 'cont' in a monitor does"),
     FLAG("no-reboot", no_reboot, "exit instead of rebooting"),
     FLAG("no-shutdown", no_shutdown, "stop instead of exiting when the guest powers off"),
@@ -352,9 +356,10 @@ static void free_strings(struct string_list *list)
 
 void options_free(struct machine_options *o)
 {
-    char *strings[] = { o->cpu,       o->bios, o->kernel,  o->initrd,   o->append,
-                        o->debugcon,  o->vga,  o->display, o->rtc_base, o->rtc_clock,
-                        o->boot_once, o->name, o->accel,   o->uuid,     o->boot_order };
+    char *strings[] = { o->cpu,       o->bios,    o->kernel,  o->initrd,   o->append,
+                        o->debugcon,  o->vga,     o->display, o->rtc_base, o->rtc_clock,
+                        o->boot_once, o->name,    o->accel,   o->uuid,     o->boot_order,
+                        o->loadvm,    o->incoming };
     for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
         free(strings[i]);
     free_strings(o->search_path);

@@ -69,6 +69,8 @@ struct machine_options {
     char *accel;            /* interp, or jit where it is available */
     uint32_t jit_threshold; /* instructions of a block run until it is translated */
     char *name;             /* -name: window title, query-name; may be NULL */
+    char *loadvm;           /* file of a saved state to begin with, or NULL */
+    char *incoming;         /* the same as "file:NAME", or "defer" */
     char *uuid;             /* canonical text, or NULL */
     bool nodefaults;        /* no default serial port, monitor, VGA, floppy and CD drives */
 };

@@ -62,6 +62,7 @@ static void pc_reset(struct device *d)
 
 static const struct field pc_fields[] = {
     FIELD_BOOL(struct pc, a20, 1),
+    FIELD_(struct pc, boot_once, FIELD_U8, 1, 0, FIELD_NORESET),
     FIELD_END,
 };
 

@@ -88,6 +88,9 @@ struct net_client_ops {
     void (*link_changed)(struct net_client *nc);
     /* announce_self: a NIC may have its driver announce the addresses that it knows. Optional. */
     void (*announce)(struct net_client *nc);
+    /* The guest is another one now (a saved state was loaded): what it had under way with this
+     * client is over. Optional. */
+    void (*state_replaced)(struct net_client *nc);
     /* The text after "index=0,type=TYPE," of info network, e.g. "net=10.0.2.0,restrict=off".
      * Optional; a NIC's is model and macaddr by itself. */
     void (*describe)(struct net_client *nc, char *buf, size_t len);

@@ -30,6 +30,18 @@ struct blk *blk_open(struct machine *m, const struct blk_options *o, struct erro
 /* Delivers all that is out, and what its callbacks ask for, now: before a medium is taken out or
  * state is saved. From outside device callbacks only. */
 void blk_drain(struct blk *b);
+/* For saved state: what the guest wrote and the file doesn't have, as bytes (4 KB clusters).
+ * blk_overlay_save: @write gets them piece by piece and may refuse. blk_overlay_size: how many
+ * there are. blk_overlay_make reads them back into an overlay (NULL: they make no sense, or memory
+ * is short), blk_overlay_set puts that in place of the drive's own, or frees it if @b is NULL. */
+struct overlay;
+bool blk_has_overlay(const struct blk *b);
+uint64_t blk_overlay_size(const struct blk *b);
+bool blk_overlay_save(const struct blk *b,
+                      bool (*write)(void *opaque, const void *data, size_t len), void *opaque);
+struct overlay *blk_overlay_make(const struct blk *b, uint64_t size,
+                                 bool (*read)(void *opaque, void *data, size_t len), void *opaque);
+void blk_overlay_set(struct blk *b, struct overlay *o);
 /* Requests that are out never complete. NULL is fine. */
 void blk_close(struct blk *b);
 const char *blk_id(const struct blk *b);

@@ -65,5 +65,10 @@ int overlay_write(struct overlay *o, uint64_t offset, const uint8_t *buf, size_t
 int overlay_write_zeroes(struct overlay *o, uint64_t offset, size_t len);
 /* Replaces in @buf, which holds the base's contents, the sectors that the overlay has. */
 void overlay_patch(const struct overlay *o, uint64_t offset, uint8_t *buf, size_t len);
+/* What it has, as overlay_add() takes it: @fn gets a cluster's number, the mask of its valid
+ * sectors and its 4 KB (NULL: zeros); false ends it. */
+typedef bool overlay_fn(void *opaque, uint64_t number, uint8_t valid, const uint8_t *data);
+bool overlay_each(const struct overlay *o, overlay_fn *fn, void *opaque);
+bool overlay_add(struct overlay *o, uint64_t number, uint8_t valid, const uint8_t *data);
 
 #endif

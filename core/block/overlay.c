@@ -154,3 +154,26 @@ void overlay_patch(const struct overlay *o, uint64_t offset, uint8_t *buf, size_
             memset(buf + done, 0, BLK_SECTOR);
     }
 }
+
+bool overlay_each(const struct overlay *o, overlay_fn *fn, void *opaque)
+{
+    for (size_t i = 0; i < o->size; i++)
+        if (o->table[i].key &&
+            !fn(opaque, o->table[i].key - 1, o->table[i].valid, o->table[i].data))
+            return false;
+    return true;
+}
+
+bool overlay_add(struct overlay *o, uint64_t number, uint8_t valid, const uint8_t *data)
+{
+    struct cluster *c = get(o, number);
+
+    if (!c)
+        return false;
+    if (data && !c->data && !(c->data = malloc(CLUSTER)))
+        return false;
+    if (data)
+        memcpy(c->data, data, CLUSTER);
+    c->valid = valid;
+    return true;
+}

@@ -93,6 +93,15 @@ mergeInto(LibraryManager.library, {
   slipway_js_present: function (pixels, width, height, x, y, w, h) {
     slipwayHost.present(HEAPU8.buffer, pixels >>> 0, width, height, x, y, w, h);
   },
+  slipway_js_state_write: function (data, length) {
+    return slipwayHost.stateWrite(HEAPU8.slice(data >>> 0, (data >>> 0) + length));
+  },
+  slipway_js_state_read: function (offset, pointer, length) {
+    var data = slipwayHost.stateRead(offset, length);
+    if (!data) return false;
+    HEAPU8.set(data, pointer >>> 0);
+    return true;
+  },
   slipway_js_captured: function (data, length) {
     slipwayHost.captured(HEAPU8.slice(data >>> 0, (data >>> 0) + length));
   },

@@ -11,6 +11,7 @@
 #include "host/wasm.h"
 #include "machine.h"
 #include "net/net.h"
+#include "snapshot.h"
 #include "ui/display.h"
 
 /* ---- input; units as in ui/display.h ---- */
@@ -60,4 +61,31 @@ EMSCRIPTEN_KEEPALIVE const char *slipway_capture(const char *netdev, const char 
     static struct error err;
     bool ok = net_dump_start(loop_machine(), netdev, id, (uint32_t)max_len, captured, NULL, &err);
     return ok ? NULL : err.msg;
+}
+
+/* ---- saved states ---- */
+
+static bool write_state(void *opaque, const void *data, size_t len)
+{
+    return slipway_js_state_write(data, len);
+}
+
+static bool read_state(void *opaque, uint64_t offset, void *buf, size_t len)
+{
+    return slipway_js_state_read((double)offset, buf, len);
+}
+
+/* Both return NULL, or what is wrong. */
+EMSCRIPTEN_KEEPALIVE const char *slipway_save_state(void)
+{
+    static struct error err;
+    const struct snapshot_sink to = { write_state, NULL };
+    return snapshot_save(loop_machine(), &to, &err) ? NULL : err.msg;
+}
+
+EMSCRIPTEN_KEEPALIVE const char *slipway_load_state(double size)
+{
+    static struct error err;
+    const struct snapshot_source from = { read_state, (uint64_t)size, NULL };
+    return snapshot_load(loop_machine(), &from, &err) ? NULL : err.msg;
 }

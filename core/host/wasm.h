@@ -88,6 +88,10 @@ void slipway_js_remote_close(int remote);
 bool slipway_js_screen(void);
 void slipway_js_present(const void *pixels, int width, int height, int x, int y, int w, int h);
 
+/* Saved states: pieces of the one being saved, bytes of the one being loaded. False: it failed. */
+bool slipway_js_state_write(const void *data, size_t len);
+bool slipway_js_state_read(double offset, void *buf, size_t len);
+
 /* A piece of the pcap stream that slipway_capture() asked for. */
 void slipway_js_captured(const void *data, size_t len);
 

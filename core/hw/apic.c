@@ -455,6 +455,7 @@ static const struct device_class apic_class = {
     .unrealize = apic_unrealize,
     .reset = apic_reset,
     .post_load = apic_post_load,
+    .routes_lines = true,
 };
 
 struct apic *apic_new(struct machine *m, struct cpu *c, struct error *err)

@@ -214,6 +214,7 @@ static size_t element_size(enum field_type type)
     case FIELD_U64:
     case FIELD_I64: return 8;
     case FIELD_TIMER: return sizeof(struct timer);
+    case FIELD_POINTER: return 0; /* its bytes are elsewhere */
     }
     return 0;
 }
@@ -238,6 +239,7 @@ static void put_element(enum field_type type, void *to, uint64_t v)
             timer_mod(t, (int64_t)v);
         break;
     }
+    case FIELD_POINTER: break;
     }
 }
 
@@ -252,6 +254,7 @@ static uint64_t get_element(enum field_type type, const void *from)
     case FIELD_U64: return *(const uint64_t *)from;
     case FIELD_I64: return (uint64_t) * (const int64_t *)from;
     case FIELD_TIMER: return (uint64_t)((const struct timer *)from)->expire_ns;
+    case FIELD_POINTER: break;
     }
     return 0;
 }
@@ -275,11 +278,19 @@ void device_reset(struct device *d)
         d->cls->reset(d);
 }
 
-size_t device_save(const struct device *d, uint8_t *buf, size_t len)
+size_t fields_save(const struct field *fields, const void *base, uint8_t *buf, size_t len)
 {
     size_t n = 0;
-    for (const struct field *f = d->cls->fields; f && f->name; f++) {
-        const char *p = (const char *)d + f->offset;
+    for (const struct field *f = fields; f && f->name; f++) {
+        const char *p = (const char *)base + f->offset;
+        if (f->type == FIELD_POINTER) {
+            const uint8_t *bytes = *(uint8_t *const *)p;
+            size_t count = bytes ? f->count : 0;
+            if (count && n < len)
+                memcpy(buf + n, bytes, count < len - n ? count : len - n);
+            n += count;
+            continue;
+        }
         size_t bytes = saved_size(f->type);
         for (uint32_t i = 0; i < f->count; i++, p += element_size(f->type), n += bytes) {
             uint64_t v = get_element(f->type, p);
@@ -290,14 +301,18 @@ size_t device_save(const struct device *d, uint8_t *buf, size_t len)
     return n;
 }
 
-bool device_load(struct device *d, const uint8_t *buf, size_t len, struct error *err)
+void fields_load(const struct field *fields, void *base, const uint8_t *buf)
 {
-    size_t need = device_save(d, NULL, 0);
-    if (len != need)
-        return error_set(err, "device '%s': saved state has %zu bytes, not %zu", d->cls->name, len,
-                         need);
-    for (const struct field *f = d->cls->fields; f && f->name; f++) {
-        char *p = at(d, f->offset);
+    for (const struct field *f = fields; f && f->name; f++) {
+        char *p = (char *)base + f->offset;
+        if (f->type == FIELD_POINTER) {
+            uint8_t *bytes = *(uint8_t **)p;
+            if (bytes) {
+                memcpy(bytes, buf, f->count);
+                buf += f->count;
+            }
+            continue;
+        }
         size_t bytes = saved_size(f->type);
         for (uint32_t i = 0; i < f->count; i++, p += element_size(f->type), buf += bytes) {
             uint64_t v = 0;
@@ -306,6 +321,20 @@ bool device_load(struct device *d, const uint8_t *buf, size_t len, struct error 
             put_element(f->type, p, v);
         }
     }
+}
+
+size_t device_save(const struct device *d, uint8_t *buf, size_t len)
+{
+    return fields_save(d->cls->fields, d, buf, len);
+}
+
+bool device_load(struct device *d, const uint8_t *buf, size_t len, struct error *err)
+{
+    size_t need = device_save(d, NULL, 0);
+    if (len != need)
+        return error_set(err, "device '%s': saved state has %zu bytes, not %zu", d->cls->name, len,
+                         need);
+    fields_load(d->cls->fields, d, buf);
     if (d->cls->post_load)
         d->cls->post_load(d);
     return true;

@@ -31,8 +31,9 @@ enum field_type {
     FIELD_U32,
     FIELD_U64,
     FIELD_I64,
-    FIELD_BYTES, /* count bytes, reset to 0 */
-    FIELD_TIMER, /* struct timer: saved as its deadline, reset = deleted */
+    FIELD_BYTES,   /* count bytes, reset to 0 */
+    FIELD_TIMER,   /* struct timer: saved as its deadline, reset = deleted */
+    FIELD_POINTER, /* pointer to count bytes, or NULL: saved if it isn't NULL; reset leaves them */
 };
 
 /* NORESET fields are saved but keep their value at reset (RTC CMOS, configuration that outlives a
@@ -62,6 +63,12 @@ struct field {
 #define FIELD_BYTES(T, m)      FIELD_(T, m, FIELD_BYTES, 1, 0, 0)
 #define FIELD_KEEP_BYTES(T, m) FIELD_(T, m, FIELD_BYTES, 1, 0, FIELD_NORESET)
 #define FIELD_TIMER(T, m)      FIELD_(T, m, FIELD_TIMER, sizeof(struct timer), 0, 0)
+/* @m points to @n bytes that the device allocated. */
+#define FIELD_POINTER(T, m, n)                                                                     \
+    {                                                                                              \
+        .name = #m, .type = FIELD_POINTER, .flags = FIELD_NORESET, .offset = offsetof(T, m),       \
+        .count = n                                                                                 \
+    }
 #define FIELD_END                                                                                  \
     {                                                                                              \
         NULL, 0, 0, 0, 0, 0                                                                        \
@@ -104,6 +111,12 @@ struct device_class {
     void (*unrealize)(struct device *d);
     void (*reset)(struct device *d);
     void (*post_load)(struct device *d);
+    /* Before state is saved or replaced: brings what is under way and in no field back to where the
+     * fields have it. Optional. */
+    void (*quiesce)(struct device *d);
+    /* An interrupt controller: others drive its inputs while they are loaded, so its fields are
+     * loaded once more after all of them. */
+    bool routes_lines;
     const void *class_data; /* for a bus's own per-class data, e.g. struct pci_class_info */
 };
 
@@ -136,6 +149,10 @@ void device_reset(struct device *d);
 /* Takes @d out of use and frees it; it must not be on the machine's list (machine_free does that
  * for all). */
 void device_free(struct device *d);
+/* The fields of a table in the struct at @base as bytes, little-endian; stores at most @len of them
+ * and returns how many there are. fields_load() takes what that gave. */
+size_t fields_save(const struct field *fields, const void *base, uint8_t *buf, size_t len);
+void fields_load(const struct field *fields, void *base, const uint8_t *buf);
 /* All fields as bytes; stores at most @len of them and returns how many there are. */
 size_t device_save(const struct device *d, uint8_t *buf, size_t len);
 /* Restores what device_save gave, then runs post_load. */

@@ -524,7 +524,15 @@ static void fdc_reset(struct device *dev)
 
 static void fdc_post_load(struct device *dev)
 {
-    update_irq((struct fdc *)dev);
+    struct fdc *f = (struct fdc *)dev;
+
+    /* Nothing of a saved state may index outside of a buffer. */
+    f->inflight = f->stale = false;
+    if (f->cmd_len > sizeof f->cmd || f->cmd_want > sizeof f->cmd ||
+        f->result_len > sizeof f->result || f->result_pos > sizeof f->result ||
+        f->phase > PHASE_RESULT || f->op > OP_FORMAT || f->pos > fdc_block_bytes(f))
+        abandon(f);
+    update_irq(f);
 }
 
 static const struct field fdc_fields[] = {

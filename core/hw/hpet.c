@@ -355,6 +355,7 @@ static const struct device_class hpet_class = {
     .fields = hpet_fields,
     .realize = hpet_realize,
     .unrealize = hpet_unrealize,
+    .routes_lines = true,
 };
 
 struct hpet *hpet_new(struct machine *m, struct error *err)

@@ -19,6 +19,7 @@
 
 #include "clock.h"
 #include "hw/device.h"
+#include "hw/ps2_queue.h"
 #include "hw/ps2.h"
 #include "log.h"
 #include "machine.h"
@@ -348,6 +349,11 @@ static void i8042_reset(struct device *d)
 static void i8042_post_load(struct device *d)
 {
     struct i8042 *s = (struct i8042 *)d;
+    ps2_queue_loaded(&s->keyboard.queue);
+    ps2_queue_loaded(&s->mouse.queue);
+    if (s->keyboard.set < 1 || s->keyboard.set > 3)
+        s->keyboard.set = 2;
+    ps2_mouse_loaded(&s->mouse);
     irq_set(&s->a20, (s->out_port & OUT_A20) != 0);
     update_irqs(s);
 }

@@ -447,6 +447,24 @@ static void i8254_reset(struct device *d)
     out0_update(s);
 }
 
+/* A saved state may hold any numbers; calculations trust these. */
+static void i8254_post_load(struct device *d)
+{
+    struct i8254 *s = (struct i8254 *)d;
+    int64_t now = now_ns(s);
+    for (int i = 0; i < 3; i++) {
+        struct counter *c = &s->c[i];
+        c->count = c->count > 65536 ? 65536 : c->count;
+        c->next_count = c->next_count > 65536 ? 65536 : c->next_count;
+        c->mode = c->mode > 5 ? 3 : c->mode;
+        c->access &= 3;
+        if (c->start_ns > now || c->start_ns < -(1ll << 60))
+            c->start_ns = now;
+        if (c->held < 0 || c->held > 1ll << 60)
+            c->held = 0;
+    }
+}
+
 static bool i8254_realize(struct device *d, struct error *err)
 {
     struct i8254 *s = (struct i8254 *)d;
@@ -473,6 +491,7 @@ static const struct device_class i8254_class = {
     .realize = i8254_realize,
     .unrealize = i8254_unrealize,
     .reset = i8254_reset,
+    .post_load = i8254_post_load,
 };
 
 struct i8254 *i8254_new(struct machine *m, struct irq out0, struct error *err)

@@ -357,6 +357,7 @@ static const struct device_class i8259_class = {
     .unrealize = i8259_unrealize,
     .reset = i8259_reset,
     .post_load = i8259_post_load,
+    .routes_lines = true,
 };
 
 struct i8259 *i8259_new(struct machine *m, struct irq intr, struct error *err)

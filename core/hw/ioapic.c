@@ -169,6 +169,7 @@ static const struct device_class ioapic_class = {
     .fields = ioapic_fields,
     .realize = ioapic_realize,
     .unrealize = ioapic_unrealize,
+    .routes_lines = true,
 };
 
 struct ioapic *ioapic_new(struct machine *m, struct error *err)

@@ -513,7 +513,13 @@ static void rtc_reset(struct device *d)
 
 static void rtc_post_load(struct device *d)
 {
-    changed((struct mc146818rtc *)d);
+    struct mc146818rtc *s = (struct mc146818rtc *)d;
+    /* A saved state may hold any numbers; these can be added to any time. */
+    if (s->offset_ns > INT64_MAX / 2 || s->offset_ns < INT64_MIN / 2)
+        s->offset_ns = 0;
+    if (s->last_second > INT32_MAX * 1000ll || s->last_second < INT32_MIN * 1000ll)
+        s->last_second = 0;
+    changed(s);
 }
 
 static bool rtc_realize(struct device *d, struct error *err)

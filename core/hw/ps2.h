@@ -64,6 +64,8 @@ bool ps2_mouse_has_data(const struct ps2_mouse *m);
 uint8_t ps2_mouse_read(struct ps2_mouse *m);
 /* @dy is downwards (screen), @dz towards the user. */
 void ps2_mouse_move(struct ps2_mouse *m, int dx, int dy, int dz, unsigned buttons);
+/* Saved state was loaded: makes it plausible. */
+void ps2_mouse_loaded(struct ps2_mouse *m);
 
 /* The controller's translation of set 2 to set 1 (one byte, without the F0 prefix). */
 uint8_t ps2_translate(uint8_t code);

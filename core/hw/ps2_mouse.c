@@ -283,6 +283,13 @@ uint8_t ps2_mouse_read(struct ps2_mouse *m)
     return ps2_queue_take(&m->queue);
 }
 
+void ps2_mouse_loaded(struct ps2_mouse *m)
+{
+    m->dx = clamp(m->dx, MOTION_KEEP);
+    m->dy = clamp(m->dy, MOTION_KEEP);
+    m->dz = clamp(m->dz, MOTION_KEEP);
+}
+
 void ps2_mouse_move(struct ps2_mouse *m, int dx, int dy, int dz, unsigned buttons)
 {
     buttons &= m->type == TYPE_EXPLORER ? 0x1f : 7;

@@ -27,6 +27,13 @@ static inline void ps2_queue_clear(struct ps2_queue *q)
     q->reply_count = 0;
 }
 
+/* Saved state may hold any counts. */
+static inline void ps2_queue_loaded(struct ps2_queue *q)
+{
+    if (q->reply_count > PS2_REPLY_SIZE || q->event_count > PS2_QUEUE_SIZE)
+        ps2_queue_clear(q);
+}
+
 /* A reply that finds no room is lost, as on the wire when the host doesn't listen. */
 static inline void ps2_queue_reply(struct ps2_queue *q, uint8_t value)
 {

@@ -535,6 +535,8 @@ static void serial_post_load(struct device *d)
     s->rx_count = s->rx_count > FIFO_SIZE ? FIFO_SIZE : s->rx_count;
     s->tx_count = s->tx_count > FIFO_SIZE ? FIFO_SIZE : s->tx_count;
     transmit(s);
+    if (s->chr)
+        chr_accept_input(s->chr);
 }
 
 static const struct prop serial_props[] = {

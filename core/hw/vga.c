@@ -297,7 +297,13 @@ void vga_reset(struct vga *v)
 
 void vga_post_load(struct vga *v)
 {
-    vga_vbe_derive(v);
+    /* A saved state may hold any numbers; these are indices. */
+    v->seq_index &= 7;
+    v->gc_index &= 15;
+    v->crtc_index &= 0x3f;
+    v->attr_index &= 0x3f;
+    v->dac_sub %= 3;
+    vga_vbe_loaded(v);
     v->redraw = true;
     vga_update_mapping(v);
 }

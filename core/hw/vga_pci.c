@@ -60,6 +60,7 @@ static const struct field vga_pci_fields[] = {
     FIELD_U16(struct vga_pci, vga.vbe_index, 0),
     FIELD_U16(struct vga_pci, vga.vbe, 0),
     FIELD_BOOL(struct vga_pci, vga.big_endian, false),
+    FIELD_POINTER(struct vga_pci, vga.vram, VRAM_SIZE),
     FIELD_END,
 };
 

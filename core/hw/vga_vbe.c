@@ -72,6 +72,14 @@ void vga_vbe_derive(struct vga *v)
     v->vbe_start &= ~3u;
 }
 
+void vga_vbe_loaded(struct vga *v)
+{
+    v->vbe[VBE_BANK] &= (uint16_t)((v->vram_size >> 16) - 1);
+    if (vga_vbe_enabled(v))
+        fix_geometry(v);
+    vga_vbe_derive(v);
+}
+
 /* The VGA registers as a VBE mode has them. The sequencer's stay: the packed modes don't ask them,
  * and the VGA mode that was set before is whole again when the extension is switched off. */
 static void program_vga(struct vga *v)

@@ -129,6 +129,7 @@ const struct hmp_command hmp_info_commands[] = {
     { "qtree", "", "", "show device tree", hmp_info_qtree },
     { "registers", "cpu:s?", "[-a|vcpu]", "show the cpu registers", info_registers },
     { "roms", "", "", "show roms", hmp_info_roms },
+    { "snapshots", "", "", "show the currently saved VM snapshots", hmp_info_snapshots },
     { "status", "", "", "show the current VM status (running|paused)", info_status },
     { "tlb", "", "", "show virtual to physical memory mappings", hmp_info_tlb },
     { "usernet", "", "", "show user network stack connection states", hmp_info_usernet },

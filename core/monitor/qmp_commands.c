@@ -307,6 +307,8 @@ const struct qmp_command qmp_commands[] = {
     { "query-chardev", "", query_chardev },
     { "query-block", "", query_block },
     { "query-jit", "", query_jit },
+    { "migrate", "uri:s detach:b?", qmp_migrate },
+    { "migrate-incoming", "uri:s", qmp_migrate_incoming },
     { "human-monitor-command", "command-line:s cpu-index:i?", human_monitor_command },
     { "send-key", "keys:a hold-time:i?", send_key },
     { "screendump", "filename:s device:s? head:i? format:s?", screendump },

@@ -34,6 +34,10 @@ bool qmp_announce_self(struct qmp_call *c);
 bool qmp_object_add(struct qmp_call *c);
 bool qmp_object_del(struct qmp_call *c);
 
+/* hmp_snapshot.c */
+bool qmp_migrate(struct qmp_call *c);
+bool qmp_migrate_incoming(struct qmp_call *c);
+
 void qmp_print_version(struct text *t);
 /* "Invalid parameter type for ..."; returns false. */
 bool qmp_wrong_type(struct error *err, const char *name, enum json_type want);

@@ -119,8 +119,19 @@ static void cleanup(struct net_client *nc)
     user_smb_stop(u);
 }
 
+/* Of its connections the guest that came knows nothing, and of that guest's nobody here does: the
+ * next segment of such a one is answered by a reset. */
+static void state_replaced(struct net_client *nc)
+{
+    struct user_transport *before;
+    struct user_stack *s = user_net(nc)->stack;
+    user_glue_close_all(user_stack_enter(s, &before));
+    user_stack_leave(s, before);
+}
+
 static const struct net_client_ops ops = {
     .type = "user",
+    .state_replaced = state_replaced,
     .receive = receive,
     .writable = writable,
     .describe = describe,

@@ -214,6 +214,20 @@ export class PC extends EventTarget {
     this.#emit('exit', 0);
   }
 
+  /**
+   * The whole state: memory, devices, what was written to disks. It runs on; restore() of a PC with the same options goes
+   * back to here, also natively (-loadvm, unpacked).
+   */
+  snapshot({ compress = true } = {}) {
+    return this.#command('saveState', { compress });
+  }
+
+  /** Goes on from a snapshot: what snapshot() gave, or its bytes. If it doesn't fit, it throws, and nothing has changed. */
+  async restore(state) {
+    await this.#command('loadState', { state: state instanceof Blob ? state : new Blob([state]) });
+    this.#emit('restored', null);
+  }
+
   /** Takes the medium out of a drive ("ide1-cd0", "floppy0"), and puts another in: an URL, a File, a Blob. */
   async changeMedium(drive, file = null) {
     if (!file) {

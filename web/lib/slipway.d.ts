@@ -25,6 +25,8 @@ export interface PCEvents {
   log: string;
   resize: { width: number; height: number };
   qmp: QmpEvent;
+  /** After restore(). */
+  restored: null;
   /** A piece of the pcap stream of startCapture(). */
   captured: Uint8Array;
   /** The exit status: 0 after power-off. */
@@ -66,6 +68,10 @@ export class PC extends EventTarget {
   reset(): Promise<void>;
   powerDown(): Promise<void>;
   stop(): Promise<void>;
+  /** All of its state; compressed by gzip unless that is switched off. The PC runs on. */
+  snapshot(options?: { compress?: boolean }): Promise<Blob>;
+  /** Goes on from there, in a PC with the same options. If it can't, nothing has changed. */
+  restore(state: Blob | ArrayBuffer | ArrayBufferView): Promise<void>;
   changeMedium(drive: string, file?: string | Blob | null): Promise<void>;
 
   serial(n?: number): Terminal | undefined;

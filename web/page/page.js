@@ -7,12 +7,13 @@
 import { Slipway, joinCommandLine, splitCommandLine } from './slipway.js';
 import { MachineEditor } from './machine-editor.js';
 import { NetworkView, humanBytes } from './network-view.js';
+import { SavedStates } from './saved-states.js';
 import { ScreenView } from './screen-view.js';
 import { Tabs } from './tabs.js';
 import { TerminalView } from './terminal-view.js';
 
 // What scripts/run puts there, and its relay.
-const DEFAULT = '-m 512 -kernel guest/vmlinuz.gz -initrd guest/initrd.gz -append "console=ttyS0 quiet" ' +
+const DEFAULT = '-m 512 -kernel guest/vmlinuz.gz -initrd guest/initrd.gz -append "console=ttyS0 quiet mitigations=off" ' +
   '-netdev user,id=net0,relay=slipway -device virtio-net-pci,netdev=net0,romfile=';
 const UPDATE_MS = 1000;
 const get = (id) => document.getElementById(id);
@@ -22,6 +23,18 @@ const tabs = new Tabs(get('tabs'), get('panels'));
 const screen = new ScreenView(get('frame'));
 const network = new NetworkView(get('network'), showMessage);
 const editor = new MachineEditor(get('editor'), get('command'), { files, changed: showAddress });
+const states = new SavedStates(get('states'), {
+  pc: () => (['starting', 'running', 'paused'].includes(pc?.state) ? pc : null),
+  commandLine: () => get('command').value,
+  async start(command) {
+    await pc?.stop();
+    get('command').value = command;
+    editor.read();
+    await start();
+    await pc?.started;
+  },
+  attempt,
+});
 let terminals = [];
 let pc = null;
 const disks = new Map(); // name -> bytes read while it runs
@@ -143,6 +156,7 @@ function showState() {
   get('setup').hidden = alive;
   get('machine').hidden = !pc || (state === 'failed' && !terminals.length); // what a PC left behind can be looked at
   for (const id of ['pause', 'reset', 'power', 'stop']) get(id).hidden = !alive;
+  states.update(alive && state !== 'starting');
   get('pause').textContent = state === 'paused' ? 'Continue' : 'Pause';
   document.title = alive ? `Slipway – ${state}` : 'Slipway';
   if (!alive) for (const id of ['speed', 'rates', 'disk']) get(id).textContent = '';

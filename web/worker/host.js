@@ -15,6 +15,7 @@ import { Screen } from './screen.js';
 
 const EARLY_MS = 0.25; // timers count whole milliseconds: wake up at most this early, and turn until it is time
 const MAX_UNSEEN = 256 * 1024; // bytes that the page hasn't shown yet
+const STATE_PIECE = 4 * 1024 * 1024; // of a saved state that is read or written at a time
 const EVENT = { READABLE: 0, WRITABLE: 1 }; // as in stream_wasm.c
 const UNAVAILABLE = 'not available in a browser';
 
@@ -234,6 +235,71 @@ class Host {
   remoteClose(number) {
     this.remotes[number].close();
     this.remotes[number] = null;
+  }
+
+  // ---- Saved states ----
+
+  #saved = null; // blobs of the one being saved
+  #pieces = []; // that follow them
+  #pieceBytes = 0;
+  #loading = null; // a Blob
+  #window = { at: 0, data: new Uint8Array() }; // what was read of it last
+
+  /** What @save() writes, as a Blob. */
+  collectState(save) {
+    this.#saved = [];
+    try {
+      save();
+      this.#packPieces();
+      return new Blob(this.#saved, { type: 'application/octet-stream' });
+    } finally {
+      this.#saved = null;
+      this.#pieces = [];
+      this.#pieceBytes = 0;
+    }
+  }
+
+  /** As a Blob the bytes are the browser's, perhaps on disk, and no longer JavaScript's. */
+  #packPieces() {
+    if (this.#pieces.length) this.#saved.push(new Blob(this.#pieces));
+    this.#pieces = [];
+    this.#pieceBytes = 0;
+  }
+
+  stateWrite(data) {
+    try {
+      this.#pieces.push(data);
+      this.#pieceBytes += data.length;
+      if (this.#pieceBytes > STATE_PIECE) this.#packPieces();
+      return true;
+    } catch (e) {
+      console.error(e.message);
+      return false;
+    }
+  }
+
+  /** Lets @load(size) read @blob. */
+  provideState(blob, load) {
+    this.#loading = blob;
+    try {
+      return load(blob.size);
+    } finally {
+      this.#loading = null;
+      this.#window = { at: 0, data: new Uint8Array() };
+    }
+  }
+
+  stateRead(offset, length) {
+    const { at, data } = this.#window;
+    if (offset >= at && offset + length <= at + data.length) return data.subarray(offset - at, offset - at + length);
+    try {
+      const part = this.#loading.slice(offset, offset + Math.max(length, STATE_PIECE));
+      this.#window = { at: offset, data: new Uint8Array(new FileReaderSync().readAsArrayBuffer(part)) };
+      return this.#window.data.subarray(0, length);
+    } catch (e) {
+      console.error(e.message);
+      return null;
+    }
   }
 
   // ---- To the page ----

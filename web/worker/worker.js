@@ -71,12 +71,32 @@ function takeString(pointer) {
   return text;
 }
 
+/** @returns {Promise<Blob>} */
+const through = (blob, transform) => new Response(blob.stream().pipeThrough(transform)).blob();
+
 /** What the page asks for and gets an answer to. */
 const commands = {
   instructions: () => core._slipway_instructions(),
   screenText: () => takeString(core._slipway_screen_text()),
   capture({ netdev, id, maxLength }) {
     const error = core.ccall('slipway_capture', 'number', ['string', 'string', 'number'], [netdev, id, maxLength]);
+    if (error) throw new Error(core.UTF8ToString(error >>> 0));
+  },
+  async saveState({ compress }) {
+    let error = 0;
+    const state = host.collectState(() => {
+      error = core._slipway_save_state();
+    });
+    if (error) throw new Error(core.UTF8ToString(error >>> 0));
+    return compress ? through(state, new CompressionStream('gzip')) : state;
+  },
+  async loadState({ state }) {
+    const head = new Uint8Array(await state.slice(0, 2).arrayBuffer());
+    const packed = head[0] === 0x1f && head[1] === 0x8b;
+    const whole = packed ? await through(state, new DecompressionStream('gzip')).catch(() => {
+      throw new Error('the snapshot is damaged: gzip can\'t unpack it');
+    }) : state;
+    const error = host.provideState(whole, (size) => core._slipway_load_state(size));
     if (error) throw new Error(core.UTF8ToString(error >>> 0));
   },
   async prepare({ name, file }) {

@@ -173,6 +173,23 @@ static void reset_drive(struct ide_drive *d)
     }
 }
 
+void ide_drive_loaded(struct ide_drive *d, bool good)
+{
+    d->inflight = d->stale = false;
+    if (d->kind == IDE_NONE) {
+        d->xfer = XFER_NONE;
+        d->next = NEXT_IDLE;
+        d->status = 0;
+    } else if (!good && !(d->ch->control & CTRL_SRST)) {
+        d->block = 1;
+        d->mult_sectors = IDE_MULT_MAX;
+        d->sector_size = CD_SECTOR;
+        d->end = d->chunk = 0;
+        d->pos = d->fill = 0;
+        finish_reset(d);
+    }
+}
+
 /* EXECUTE DEVICE DIAGNOSTIC and the end of SRST: both drives. */
 void ide_diagnose(struct ide_channel *ch)
 {

@@ -151,6 +151,8 @@ static inline struct ide_drive *ide_selected(struct ide_channel *ch)
     return &ch->drives[ch->drive1];
 }
 void ide_set_signature(struct ide_drive *d);
+/* Saved state was loaded; not @good: makes no sense, the drive is reset. */
+void ide_drive_loaded(struct ide_drive *d, bool good);
 /* Command ended well: DRDY, DSC and an interrupt. */
 void ide_done(struct ide_drive *d);
 /* Command ended badly with @error in the error register, and an interrupt. */

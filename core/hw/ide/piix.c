@@ -175,14 +175,36 @@ static void piix_ide_reset(struct device *dev)
         ide_channel_reset(&s->channels[i]);
 }
 
+/* Nothing of a saved state may reach beyond the buffer, or never come to an end. */
+static bool makes_sense(const struct ide_drive *d)
+{
+    bool sending = d->xfer == XFER_PIO_IN;
+    uint64_t have = (uint64_t)d->fill + (uint64_t)d->remaining * d->sector_size;
+
+    if (d->fill > IDE_BUF_SIZE || d->pos > IDE_BUF_SIZE || d->end > IDE_BUF_SIZE ||
+        d->chunk > IDE_BUF_SECTORS || !d->block || d->block > IDE_BUF_SECTORS ||
+        d->mult_sectors > IDE_MULT_MAX || d->next > NEXT_FLUSH || d->xfer > XFER_DMA_OUT ||
+        (d->status & BUSY_STAT) || (d->sector_size != CD_SECTOR && d->sector_size != CD_RAW_SECTOR))
+        return false;
+    if (d->kind != IDE_CD)
+        return d->fill % 512 == 0 && d->end % 512 == 0;
+    return d->next != NEXT_REPLY || ((sending ? d->end : d->pos) <= d->fill &&
+                                     d->reply_left <= have - (sending ? d->end : d->pos));
+}
+
 static void piix_ide_post_load(struct device *dev)
 {
     struct piix_ide *s = (struct piix_ide *)dev;
 
     pci_device_post_load(&s->pci);
     for (int i = 0; i < 2; i++) {
-        s->channels[i].irq_level = -1;
-        ide_update_irq(&s->channels[i]);
+        struct ide_channel *ch = &s->channels[i];
+
+        for (int j = 0; j < 2; j++)
+            ide_drive_loaded(&ch->drives[j], makes_sense(&ch->drives[j]));
+        /* As it was when the state was saved: no new edge, no new BM_STATUS_INT. */
+        ch->irq_level = ide_selected(ch)->irq_pending && !(ch->control & CTRL_NIEN);
+        irq_set(&s->pci.dev.machine->isa_irq[14 + i], ch->irq_level);
     }
 }
 
@@ -215,7 +237,8 @@ static void piix_ide_post_load(struct device *dev)
         FIELD_BOOL(struct piix_ide, d.eject_request, 0),                                           \
         FIELD_U8(struct piix_ide, d.media_changed, 0),                                             \
         FIELD_U16(struct piix_ide, d.sector_size, CD_SECTOR),                                      \
-        FIELD_U32(struct piix_ide, d.reply_left, 0), FIELD_U16(struct piix_ide, d.byte_limit, 0)
+        FIELD_U32(struct piix_ide, d.reply_left, 0), FIELD_U16(struct piix_ide, d.byte_limit, 0),  \
+        FIELD_POINTER(struct piix_ide, d.buf, IDE_BUF_ALLOC)
 
 #define CHANNEL_FIELDS(c)                                                                          \
     FIELD_U8(struct piix_ide, c.control, 0), FIELD_BOOL(struct piix_ide, c.drive1, 0),             \

@@ -168,6 +168,29 @@ void msix_reset(struct pci_device *d)
     x->was_masked = true;
 }
 
+size_t msix_state_size(const struct pci_device *d)
+{
+    const struct msix *x = d->msix;
+    return x ? (size_t)x->vectors * ENTRY_SIZE + x->pending_size : 0;
+}
+
+void msix_save(const struct pci_device *d, uint8_t *buf)
+{
+    const struct msix *x = d->msix;
+    size_t table = (size_t)x->vectors * ENTRY_SIZE;
+    memcpy(buf, x->table, table);
+    memcpy(buf + table, x->pending, x->pending_size);
+}
+
+void msix_load(struct pci_device *d, const uint8_t *buf)
+{
+    struct msix *x = d->msix;
+    size_t table = (size_t)x->vectors * ENTRY_SIZE;
+    memcpy(x->table, buf, table);
+    memcpy(x->pending, buf + table, x->pending_size);
+    x->was_masked = function_masked(d);
+}
+
 void msix_free(struct pci_device *d)
 {
     struct msix *x = d->msix;

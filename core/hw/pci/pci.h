@@ -167,4 +167,9 @@ static inline void pci_set32(uint8_t *p, uint32_t v)
     pci_set16(p + 2, (uint16_t)(v >> 16));
 }
 
+/* Saved state of MSI-X (config[] is saved with the device): so many bytes, 0 without it. */
+size_t msix_state_size(const struct pci_device *d);
+void msix_save(const struct pci_device *d, uint8_t *buf);
+void msix_load(struct pci_device *d, const uint8_t *buf);
+
 #endif

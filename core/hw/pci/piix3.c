@@ -201,6 +201,7 @@ static const struct device_class piix3_class = {
     .unrealize = piix3_unrealize,
     .reset = piix3_reset,
     .class_data = &piix3_info,
+    .routes_lines = true,
 };
 
 struct piix3 *piix3_new(struct machine *m, struct error *err)

@@ -610,6 +610,7 @@ void virtio_device_post_load(struct device *dev)
     struct virtio_device *d = (struct virtio_device *)dev;
 
     pci_device_post_load(&d->pci);
+    d->guest_features &= d->host_features;
     for (unsigned i = 0; i < d->queue_count; i++) {
         struct virtqueue *vq = &d->queues[i];
 

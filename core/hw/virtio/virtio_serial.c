@@ -333,11 +333,56 @@ static void serial_unrealize(struct device *dev)
     virtio_unrealize(&s->virtio);
 }
 
+/* What is held goes back into the rings; of a half-sent element tx_done tells how far it got. */
+static void serial_quiesce(struct device *dev)
+{
+    struct virtio_serial *s = (struct virtio_serial *)dev;
+
+    for (unsigned i = 0; i < MAX_PORTS; i++) {
+        struct port *p = s->ports[i];
+
+        if (p && p->rx)
+            virtq_unpop(p->rx);
+        if (p && p->tx)
+            virtq_unpop(p->tx);
+        if (p)
+            p->rx = p->tx = NULL;
+    }
+}
+
+static void serial_post_load(struct device *dev)
+{
+    struct virtio_serial *s = (struct virtio_serial *)dev;
+
+    /* Nothing of a saved state may index outside of a table. */
+    s->first %= MESSAGES;
+    if (s->waiting > MESSAGES)
+        s->waiting = 0;
+    for (unsigned i = 0; i < MESSAGES; i++)
+        if (s->messages[i].id >= MAX_PORTS)
+            s->messages[i].id = 0;
+    virtio_device_post_load(dev);
+}
+
+#define QUEUE(n) VIRTQUEUE_FIELDS(struct virtio_serial, n)
+#define QUEUES8(n)                                                                                 \
+    QUEUE(n), QUEUE((n) + 1), QUEUE((n) + 2), QUEUE((n) + 3), QUEUE((n) + 4), QUEUE((n) + 5),      \
+        QUEUE((n) + 6), QUEUE((n) + 7)
+
 static const struct field serial_fields[] = {
-    VIRTIO_FIELDS(struct virtio_serial),       VIRTQUEUE_FIELDS(struct virtio_serial, 0),
-    VIRTQUEUE_FIELDS(struct virtio_serial, 1), VIRTQUEUE_FIELDS(struct virtio_serial, 2),
-    VIRTQUEUE_FIELDS(struct virtio_serial, 3), VIRTQUEUE_FIELDS(struct virtio_serial, 4),
-    VIRTQUEUE_FIELDS(struct virtio_serial, 5), FIELD_END,
+    VIRTIO_FIELDS(struct virtio_serial),
+    QUEUES8(0),
+    QUEUES8(8),
+    QUEUES8(16),
+    QUEUES8(24),
+    QUEUES8(32),
+    QUEUES8(40),
+    QUEUES8(48),
+    QUEUES8(56),
+    FIELD_BYTES(struct virtio_serial, messages),
+    FIELD_U32(struct virtio_serial, first, 0),
+    FIELD_U32(struct virtio_serial, waiting, 0),
+    FIELD_END,
 };
 
 static const struct prop serial_props[] = {
@@ -367,7 +412,8 @@ const struct device_class virtio_serial_pci_class = {
     .realize = serial_realize,
     .unrealize = serial_unrealize,
     .reset = virtio_device_reset,
-    .post_load = virtio_device_post_load,
+    .post_load = serial_post_load,
+    .quiesce = serial_quiesce,
     .class_data = &serial_info,
 };
 
@@ -433,6 +479,15 @@ static void port_unrealize(struct device *dev)
     }
 }
 
+/* What the other end has waited with until now. */
+static void port_post_load(struct device *dev)
+{
+    struct port *p = (struct port *)dev;
+
+    if (p->chr)
+        chr_accept_input(p->chr);
+}
+
 static const struct field port_fields[] = {
     FIELD_BOOL(struct port, guest_open, 0),
     FIELD_U64(struct port, tx_done, 0),
@@ -456,6 +511,7 @@ const struct device_class virtconsole_class = {
     .props = port_props,
     .realize = port_realize,
     .unrealize = port_unrealize,
+    .post_load = port_post_load,
 };
 
 const struct device_class virtserialport_class = {
@@ -467,4 +523,5 @@ const struct device_class virtserialport_class = {
     .props = port_props,
     .realize = port_realize,
     .unrealize = port_unrealize,
+    .post_load = port_post_load,
 };

@@ -32,6 +32,25 @@ void user_glue_guestfwd_writable(Slirp *slirp, struct in_addr addr, int port)
         tcp_output(sototcpcb(so));
 }
 
+void user_glue_close_all(Slirp *slirp)
+{
+    struct socket *so, *next;
+    for (so = slirp->tcb.so_next; so != &slirp->tcb; so = next) {
+        next = so->so_next;
+        if (!(so->so_state & SS_FACCEPTCONN) && sototcpcb(so))
+            tcp_close(sototcpcb(so));
+    }
+    for (so = slirp->udb.so_next; so != &slirp->udb; so = next) {
+        next = so->so_next;
+        if (!(so->so_state & SS_HOSTFWD))
+            udp_detach(so);
+    }
+    for (so = slirp->icmp.so_next; so != &slirp->icmp; so = next) {
+        next = so->so_next;
+        icmp_detach(so);
+    }
+}
+
 /* The one's complement sum of @len bytes as 16-bit words in memory order, folded to 16 bits. A word
  * of 64 bits is a sum of four of 16, and carries may be added anywhere. */
 static uint32_t sum(const uint8_t *p, size_t len)

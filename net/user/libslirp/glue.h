@@ -16,5 +16,7 @@ int user_glue_packets(const Slirp *slirp);
 bool user_glue_search_failed(const Slirp *slirp, const SlirpConfig *config);
 /* A guestfwd's callback has room again for what the guest sent to @addr:@port (host order). */
 void user_glue_guestfwd_writable(Slirp *slirp, struct in_addr addr, int port);
+/* Ends all connections without a word to the guest; what listens stays. */
+void user_glue_close_all(Slirp *slirp);
 
 #endif
