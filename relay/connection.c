@@ -296,8 +296,31 @@ static int write_close(struct connection *c)
     return lws_write(c->wsi, frame, 4, LWS_WRITE_HTTP) < 0 ? -1 : 0;
 }
 
+/* Is it well-formed UTF-8 (RFC 3629 4)? */
+static bool is_utf8(const uint8_t *p, size_t len)
+{
+    for (size_t i = 0; i < len;) {
+        uint8_t first = p[i++], least = 0x80, most = 0xbf;
+        unsigned more = first < 0x80 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
+        if ((first >= 0x80 && first < 0xc2) || first > 0xf4 || len - i < more)
+            return false;
+        if (first == 0xe0)
+            least = 0xa0;
+        else if (first == 0xed)
+            most = 0x9f;
+        else if (first == 0xf0)
+            least = 0x90;
+        else if (first == 0xf4)
+            most = 0x8f;
+        for (; more; more--, i++, least = 0x80, most = 0xbf)
+            if (p[i] < least || p[i] > most)
+                return false;
+    }
+    return true;
+}
+
 /* The other side's close frame: libwebsockets answers with its code, unless it is none that may be
- * sent (RFC 6455 7.4), or we were first. */
+ * sent (RFC 6455 7.4), its reason isn't text (5.5.1), or we were first. */
 int connection_peer_closes(struct connection *c, const uint8_t *data, size_t len)
 {
     unsigned code = len >= 2 ? (unsigned)(data[0] << 8 | data[1]) : 0;
@@ -305,10 +328,11 @@ int connection_peer_closes(struct connection *c, const uint8_t *data, size_t len
     bool good = !len ||
                 (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006) ||
                 (code >= 3000 && code <= 4999);
-    if (!sent && good)
+    bool text = len <= 2 || is_utf8(data + 2, len - 2);
+    if (!sent && good && text)
         return 0;
     c->closing = true;
-    c->close_code = 1002;
+    c->close_code = good ? 1007 : 1002;
     if (!sent)
         write_close(c);
     return -1;
