@@ -345,3 +345,59 @@ def test_relay_protocol_qemu(emulator):
         finally:
             for pc in (a, b):
                 pc.__exit__()
+
+
+@native
+@in_namespace
+def test_relay_restrict_guestfwd_ipv6(emulator):
+    """restrict=on keeps the guest in while a forwarding works; guestfwd; streams and datagrams of IPv6."""
+    with Relay() as relay:
+        g = guest(emulator, relay, ",restrict=on,hostfwd=tcp:127.0.0.1:5555-:22")
+        wait_for_status(g, "(connected)")
+        g.ask(dhcp(1))
+        server = Server(7777, lambda s: s.recv(1))
+        g.ask(tcp(1025, 7777, SYN, 1, 0), udp(1025, 7777, b"x", HOST), ping("192.0.2.9"), tcp(1025, 7777, SYN, 1, 0, dst=HOST6))
+        def knock():
+            try:
+                return socket.create_connection(("127.0.0.1", 5555))
+            except ConnectionRefusedError:
+                return None
+        with ends.wait_for("the forwarded port", knock, WAIT):
+            while (p := g.hear()).protocol != 6:
+                pass
+            same("the guest is called, and hears of nothing else", (p.flags, p.dport), (SYN, 22))
+        server.close()
+        g.peer.close()
+
+        backwards = Server(7778, lambda s: s.sendall(s.recv(100)[::-1]))
+        g = guest(emulator, relay, ",guestfwd=tcp:10.0.2.100:7-tcp:127.0.0.1:7778")
+        wait_for_status(g, "(connected)")
+        c = Connection(g, 7, dst="10.0.2.100")
+        c.send(ACK)
+        c.send(PSH | ACK, b"abc")
+        same("guestfwd", c.hear(3)[1], b"cba")
+        g.send(c.segment(RST | ACK))
+        backwards.close()
+
+        server = Server(7779, lambda s: s.sendall(s.recv(100).upper()), "::1")
+        g.send(icmp6(136, 0, b"\x60\0\0\0" + ip6(GUEST6) + b"\2\1" + MAC, HOST6))  # so that nobody has to ask
+        g.send(tcp(1030, 7779, SYN, 1000, 0, options=b"\2\4\5\xa0", dst=HOST6))
+        while (p := g.hear()).protocol != 6:
+            pass
+        same("IPv6", p.flags, SYN | ACK)
+        seq = p.seq + 1
+        g.send(tcp(1030, 7779, ACK, 1001, seq, dst=HOST6), tcp(1030, 7779, PSH | ACK, 1001, seq, b"by ipv6", dst=HOST6))
+        while not (p := g.hear()).data:
+            pass
+        same("an answer by IPv6", p.data, b"BY IPV6")
+        server.close()
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
+            s.bind(("::1", 7000))
+            s.settimeout(WAIT)
+            g.send(udp(4000, 7000, b"datagram", HOST6))
+            data, at = s.recvfrom(100)
+            s.sendto(data + b" back", at)
+            while (p := g.hear()).protocol != 17:
+                pass
+            same("a datagram by IPv6", p.data, b"datagram back")
+        g.peer.close()

@@ -201,3 +201,17 @@ def test_wrong_attachments_are_named(emulator):
             p = subprocess.run([PROGRAM, "--config", f.name, "--check-config"], capture_output=True, text=True)
             equal(p.returncode, 1, line)
             check(words in p.stderr, f"{line}: {p.stderr}")
+
+
+@in_namespace
+def test_qemu_on_the_bridge_of_a_tap(emulator):
+    """A native QEMU with a TAP of its own in the bridge of the room's."""
+    needs_tun()
+    ip("link", "add", "br7", "type", "bridge")
+    ip("link", "set", "br7", "up")
+    with Relay(config="[room lab]\nattach = tap,ifname=slip0,bridge=br7\n") as relay, Client(relay) as c:
+        c.join(1, "lab")
+        ip("tuntap", "add", "qemu0", "mode", "tap")
+        ip("link", "set", "qemu0", "master", "br7", "up")
+        with qemu("tap", "ifname=qemu0", "script=no", "downscript=no"):
+            answer(c, 1, dhcp_discover(), is_dhcp_offer)

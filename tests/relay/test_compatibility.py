@@ -1,4 +1,5 @@
 """Other programs' clients, unmodified: Wisp, Ethernet frames in messages, QEMU's stream through websockify."""
+import contextlib
 import json
 import shutil
 import socket
@@ -105,3 +106,24 @@ def test_compatibility_can_be_off_and_rooms_are_checked(emulator):
                 equal((path, ws.status), ("/ether/../lab", 404))
             except Closed as e:
                 equal(e.code, code, path)
+
+
+@in_namespace
+def test_native_qemu_at_the_qemu_endpoint(emulator):
+    """A native QEMU's -netdev socket,connect= whose bytes a WebSocket carries, as they come, to /qemu/ROOM and back. (Debian's
+    websockify has a client, too, but that fails at its first message: `mask += random.randrange(256)`.)"""
+    from test_attachments import answer, dhcp_discover, is_dhcp_offer, qemu
+
+    def carry(s):
+        with WebSocket(relay.port, "/qemu/lab", protocol="binary", timeout=60) as ws:
+            def down():
+                with contextlib.suppress(OSError, Closed):
+                    while True:
+                        s.sendall(ws.receive())
+            threading.Thread(target=down, daemon=True).start()
+            while data := s.recv(65536):
+                ws.send(data)
+    with Relay() as relay, Client(relay) as c, Server(carry) as bridge:
+        c.join(1, "lab")
+        with qemu("socket", f"connect=127.0.0.1:{bridge.port}"):
+            answer(c, 1, dhcp_discover(), is_dhcp_offer)

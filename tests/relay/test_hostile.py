@@ -4,6 +4,7 @@ import os
 import resource
 import socket
 import struct
+import subprocess
 import threading
 import time
 
@@ -203,3 +204,100 @@ def test_many_idle_clients_are_small(emulator):
         check(each < 16384, f"{each:.0f} bytes each")
         for c in first + clients:
             c.close()
+
+
+def clone():
+    """A second network namespace; returns a function that opens a socket in it, in a thread that goes there for good."""
+    import ctypes
+    libc = ctypes.CDLL(None, use_errno=True)
+    holder = subprocess.Popen(["unshare", "-n", "sleep", "600"])
+    for _ in range(200):
+        if os.readlink(f"/proc/{holder.pid}/ns/net") != os.readlink("/proc/self/ns/net"):
+            break
+        time.sleep(0.02)
+
+    def inside(function):
+        result = []
+
+        def thread():
+            with open(f"/proc/{holder.pid}/ns/net") as f:
+                libc.setns(f.fileno(), 0)
+            try:
+                result.append(function())
+            except Exception as e:
+                result.append(e)
+        t = threading.Thread(target=thread)
+        t.start()
+        t.join(30)
+        check(result, "nothing came of it")
+        if isinstance(result[0], Exception):
+            raise result[0]
+        return result[0]
+    return holder, inside
+
+
+@in_namespace
+def test_half_open(emulator):
+    """Clients whose machine is gone without a word, with a stream, a room and half a batch: what they hold is given back in time."""
+    def ip(*words):
+        return subprocess.run(["ip", *words], check=True, capture_output=True)
+    holder, inside = clone()
+    try:
+        ip("link", "add", "here", "type", "veth", "peer", "name", "there", "netns", str(holder.pid))
+        ip("addr", "add", "10.8.0.1/24", "dev", "here")
+        ip("link", "set", "here", "up")
+        inside(lambda: (ip("addr", "add", "10.8.0.2/24", "dev", "there"), ip("link", "set", "there", "up")))
+        with Relay("--egress", "loopback", "--keepalive", "1", "--resume", "1", listen="0.0.0.0:0") as relay, Server(pour) as server, \
+                Client(relay) as good:
+            before = relay.memory()
+
+            def client():
+                c = Client(relay, host="10.8.0.1")
+                c.join(1, "lab")
+                c.open(2, TCP, address("127.0.0.1", server.port))
+                c.socket.sendall(c.frame(2, message(FRAMES, 1, bytes(262144))[:200000])[:100000])
+                return c
+            gone = [inside(client) for _ in range(20)]
+            half = inside(lambda: [socket.create_connection(("10.8.0.1", relay.port), 20) for _ in range(20)])
+            equal(relay.metric("clients"), 21)
+            inside(lambda: ip("link", "set", "there", "down"))
+            end = time.monotonic() + 60
+            while relay.metric("sessions") > 1 or relay.metric("clients") > 1:
+                check(time.monotonic() < end, lambda: f"{relay.metric('sessions')} sessions, {relay.metric('clients')} clients are left")
+                lives(good, "half-open")
+                time.sleep(0.2)
+            equal([relay.metric(m) for m in ("channels", "room_members", "memory_bytes")], [0, 0, 0], "channels, members, memory")
+            check(relay.memory() - before < 20 * MIB, f"{(relay.memory() - before) // MIB} MiB")
+            for s in (*gone, *half):
+                s.close()
+    finally:
+        holder.kill()
+        holder.wait()
+
+
+def test_limits_of_rooms(emulator):
+    """Members, and addresses that one of them may have: a flood of made-up ones doesn't push out the others'."""
+    with Relay("--max-room-members", "3", "--max-macs", "8") as relay, Client(relay) as a, Client(relay) as b, Client(relay) as d:
+        for c in a, b, d:
+            c.join(1, "lab")
+        with Client(relay) as more:
+            equal(more.open(1, ETHER, struct.pack(">H", 3) + b"lab")[0], 24, "a fourth member")
+            more.join(1, "other")
+        a.send(message(FRAMES, 1, frame_entry(ethernet(ALL, A))))
+        b.expect(FRAMES, 1)
+        d.expect(FRAMES, 1)
+        for n in range(2000):
+            b.send(message(FRAMES, 1, frame_entry(ethernet("020000000099", f"0400{n:08x}"))))
+            if n % 100 == 99:
+                b.send(message(PING, 0, bytes(8)))
+                b.expect(PONG)
+                for c in a, d:  # who hear them all; their credit is enough for those
+                    c.expect(FRAMES, 1)
+        lives(d, "a flood of addresses")
+        # What is for A still goes to A alone.
+        d.messages.clear()
+        b.send(message(FRAMES, 1, frame_entry(ethernet(A, B, b"for a" * 10))) + message(PING, 0, bytes(8)))
+        b.expect(PONG)
+        d.send(message(PING, 0, b"sentinel"))
+        while (got := d.next())[0] != PONG:
+            check(b"for a" not in got[2], "a learned address was pushed out")
