@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
-import { installGuest, pictures, root } from './lib.mjs';
+import { installGuest, pictures, root, startRelay } from './lib.mjs';
 
 const BOOT_S = 200;
 const card = (page, name) => page.locator('section.pc', { has: page.getByRole('heading', { name, exact: true }) });
@@ -127,6 +127,32 @@ export async function test_lab_pxe_boots_a_diskless_pc_in_another_tab(t) {
   await t.accessible(other, 'a lab with a screen');
   for (const p of [other, page]) t.match(await p.locator('#progress-text').textContent(), /All done\./, 'the progress');
   t.equal(await achieved(other), 5, 'checks in the other tab');
+}
+
+/** Two browsers that share nothing but the relay's room: the boot ROM of one PC is heard by the other. */
+export async function test_lab_in_two_browsers_meets_in_a_room_of_the_relay(t) {
+  const file = path.join(root, 'build/web/labs/test.json');
+  const pc = (name, n) => ({ name, options: '-m 32 -boot n', links: [{ hub: 'lan', model: 'e1000', mac: `52:54:00:00:00:0${n}` }], view: 'screen', capture: 0 });
+  fs.writeFileSync(file, JSON.stringify({
+    title: 'Room', instructions: '', hubs: [{ name: 'lan' }], pcs: [pc('a', 1), pc('b', 2)],
+    checks: [{ title: 'a heard b', pc: 'a', type: 'packet', filter: 'dhcp discover 52:54:00:00:00:02' }, { title: 'b heard a', pc: 'b', type: 'packet', filter: 'dhcp discover 52:54:00:00:00:01' }],
+  }));
+  const relay = await startRelay();
+  try {
+    const pages = [];
+    for (const name of ['a', 'b']) {
+      const page = await t.open(`${relay.url}labs.html?lab=labs/test.json&session=room-test&relay=slipway`);
+      await page.getByRole('button', { name: `Start ${name}`, exact: true }).click();
+      await t.eventually(() => card(page, name).locator('.state').textContent(), /^on$/, `the state of ${name}`, 60);
+      pages.push(page);
+    }
+    await check(t, pages[0], 0);
+    await card(pages[0], 'a').getByRole('button', { name: 'Reset' }).click();
+    await check(t, pages[1], 1);
+  } finally {
+    relay.close();
+    fs.rmSync(file, { force: true });
+  }
 }
 
 export async function test_lab_that_is_wrong_is_told_where(t) {

@@ -56,10 +56,15 @@ get('file').addEventListener('change', async (e) => {
 
 // ---- A lab ----
 
+/** A relay's address may be relative to this page; for its PCs, relative means to the lab's file. */
+function relayAddress(text) {
+  return text && new URL(text, location.href).href.replace(/^http/, 'ws');
+}
+
 class LabPage {
   constructor(lab) {
     this.lab = lab;
-    this.session = { name: query.get('session') || randomName(), relay: query.get('relay') ?? '', token: query.get('token') ?? '' };
+    this.session = { name: query.get('session') || randomName(), relay: relayAddress(query.get('relay') ?? ''), token: query.get('token') ?? '' };
     this.checks = new Checks(lab.checks, CHECK_PORT, (i) => this.#achieved(i));
     this.pcs = lab.pcs.map((settings) => new LabPc(lab, settings, { session: this.session, checks: this.checks, changed: () => this.changed(), fail: showMessage }));
     this.map = new Diagram(get('map'));
