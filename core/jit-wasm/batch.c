@@ -101,7 +101,7 @@ static void drop_module(struct cpu *c, struct jit_module *m)
 
 static void evict(struct cpu *c)
 {
-    while (held > MODULES_MAX / 4 * 3) {
+    while (modules && held > MODULES_MAX / 4 * 3) {
         struct jit_module *oldest = modules;
         for (struct jit_module *m = modules; m; m = m->next)
             if ((int32_t)(m->epoch - oldest->epoch) <= 0) /* the list starts with the newest */
