@@ -31,6 +31,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu/cpu.h"
 #include "host/host.h"
 #include "machine.h"
 #include "net/user/ack_hold.h"
@@ -40,7 +41,7 @@
 #define MAX_WAITING 1024                 /* packets for a guest that takes none */
 #define MAX_PACKETS 16384                /* with incomplete fragments */
 #define REFRESH_NS  (NS_PER_SEC / 10000) /* between two looks at the sockets in a slice */
-#define HOLD_NS     (NS_PER_SEC / 1000)
+#define HOLD_NS     (NS_PER_SEC / 500)
 #define SEGMENTS    11 /* in a packet for cards that cut: 16 KB; a window should hold some of them */
 #define IDLE_MS     UINT32_MAX
 
@@ -103,7 +104,10 @@ static void release_acks(struct user_stack *s)
     }
     s->acks.count -= n;
     memmove(s->acks.slot, s->acks.slot + n, s->acks.count * sizeof s->acks.slot[0]);
-    timer_del(&s->hold_timer);
+    if (s->acks.count)
+        timer_mod(&s->hold_timer, clock_now_ns(&s->machine->clock) + HOLD_NS);
+    else
+        timer_del(&s->hold_timer);
 }
 
 static void hold_over(void *opaque)
@@ -295,7 +299,7 @@ static void scheduled_turn(void *opaque)
         free(s);
         return;
     }
-    if (s->acks.count)
+    if (s->acks.count && s->machine->cpus[0]->halted)
         release_acks(s);
     turn(s);
 }
