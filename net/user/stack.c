@@ -14,9 +14,11 @@
  * An idle stack (no connections, nothing that waits) needs no timer.
  *
  * Acknowledgements. What libslirp answers while it takes in a frame is held if it is nothing but an
- * acknowledgement (ack_hold.c), until the loop is back, which is when the guest waits or its slice
- * is over, for HOLD_NS at most, or until there is another frame for the guest. So a guest that
- * sends much gets few of them.
+ * acknowledgement (ack_hold.c), until the guest waits (it is looked at after each slice), for
+ * HOLD_NS at most, or until there is another frame for the guest. So a guest that sends much gets
+ * few of them. A guest that waits without HLT, for each acknowledgement before it sends on, would
+ * lose HOLD_NS each time: when the time has passed and nothing came, the next PROMPT_ACKS go at
+ * once.
  *
  * Back-pressure. To the guest: libslirp asks user_slirp_can_send() before each packet of its queues
  * (patch 06), and what can't be sent stays there; sockets aren't read while a queue is long. From
@@ -42,6 +44,7 @@
 #define MAX_PACKETS 16384                /* with incomplete fragments */
 #define REFRESH_NS  (NS_PER_SEC / 10000) /* between two looks at the sockets in a slice */
 #define HOLD_NS     (NS_PER_SEC / 500)
+#define PROMPT_ACKS 64
 #define SEGMENTS    11 /* in a packet for cards that cut: 16 KB; a window should hold some of them */
 #define IDLE_MS     UINT32_MAX
 
@@ -59,13 +62,15 @@ struct user_stack {
     struct timer timer; /* libslirp's own: TCP, fragments, resolution */
     struct ack_hold acks;
     struct timer hold_timer; /* pending while there are some */
-    bool scheduled;          /* a turn, by host_defer */
-    bool deferred;           /* a look at the sockets, by machine_defer */
-    bool gone;               /* freed while a deferred call was under way */
-    bool running;            /* inside of libslirp */
-    bool taking_in;          /* a frame of the guest's */
-    bool trusted;            /* the frame being taken in has no checksum of its own */
-    unsigned gso_size;       /* of the frame that is being sent */
+    unsigned prompt_acks;    /* so many more go at once */
+    bool collected;    /* an acknowledgement has taken another one's place since the last release */
+    bool scheduled;    /* a turn, by host_defer */
+    bool deferred;     /* a look at the sockets, by machine_defer */
+    bool gone;         /* freed while a deferred call was under way */
+    bool running;      /* inside of libslirp */
+    bool taking_in;    /* a frame of the guest's */
+    bool trusted;      /* the frame being taken in has no checksum of its own */
+    unsigned gso_size; /* of the frame that is being sent */
     int64_t refreshed_ns;
     uint64_t dropped;
 };
@@ -103,6 +108,7 @@ static void release_acks(struct user_stack *s)
         n++;
     }
     s->acks.count -= n;
+    s->collected = false;
     memmove(s->acks.slot, s->acks.slot + n, s->acks.count * sizeof s->acks.slot[0]);
     if (s->acks.count)
         timer_mod(&s->hold_timer, clock_now_ns(&s->machine->clock) + HOLD_NS);
@@ -112,14 +118,32 @@ static void release_acks(struct user_stack *s)
 
 static void hold_over(void *opaque)
 {
-    release_acks(opaque);
+    struct user_stack *s = opaque;
+    if (!s->collected)
+        s->prompt_acks = PROMPT_ACKS;
+    release_acks(s);
+}
+
+/* What becomes of a packet of libslirp's if it is an acknowledgement of what it takes in. */
+static enum ack_hold_answer hold(struct user_stack *s, const void *buf, size_t len)
+{
+    if (!s->taking_in || s->gso_size)
+        return ACK_NOW;
+    if (s->prompt_acks) {
+        s->prompt_acks--;
+        return ACK_NOW;
+    }
+    unsigned before = s->acks.count;
+    enum ack_hold_answer answer = ack_hold_offer(&s->acks, buf, len);
+    if (answer != ACK_NOW && s->acks.count == before)
+        s->collected = true;
+    return answer;
 }
 
 static ssize_t send_packet(const void *buf, size_t len, void *opaque)
 {
     struct user_stack *s = opaque;
-    enum ack_hold_answer answer =
-        s->taking_in && !s->gso_size ? ack_hold_offer(&s->acks, buf, len) : ACK_NOW;
+    enum ack_hold_answer answer = hold(s, buf, len);
     if (answer == ACK_HELD) {
         if (!timer_pending(&s->hold_timer))
             timer_mod(&s->hold_timer, clock_now_ns(&s->machine->clock) + HOLD_NS);
@@ -299,9 +323,12 @@ static void scheduled_turn(void *opaque)
         free(s);
         return;
     }
-    if (s->acks.count && s->machine->cpus[0]->halted)
+    bool busy = s->machine->state == RUN_STATE_RUNNING && !s->machine->cpus[0]->halted;
+    if (s->acks.count && !busy)
         release_acks(s);
     turn(s);
+    if (s->acks.count && busy)
+        schedule(s);
 }
 
 static void schedule(struct user_stack *s)

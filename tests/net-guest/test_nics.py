@@ -1,5 +1,12 @@
 """Each network card under the driver of Debian's kernel. One boot a card does it all, with two cards of the kind: eth0
 on the user-mode network, eth1 on a cable whose far end is the test."""
+import hashlib
+import os
+import sys
+import urllib.request
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "net"))
+import ends
 from peers import CABLE_IP, CABLE_MAC, Cable, Servers
 from pc import PC, Failure, guest, same, scratch
 
@@ -50,6 +57,29 @@ def download(pc, servers):
 def upload(pc, servers):
     got = pc.shell(f"nc 10.0.2.2 {servers.sink_port} < /tmp/file", seconds=120)
     same("upload", got, f"{servers.file_md5} {len(servers.file)}")
+
+
+def statistic(pc, name):
+    return int(pc.shell(f"cat /sys/class/net/eth0/statistics/{name}"))
+
+
+def large_segments(pc, servers, port, received):
+    """The guest sends with sendfile(), which its card gets in pieces of many segments; with @received it gets such, too.
+    The user-mode network takes them whole."""
+    before = ends.counter(pc, "u", "frames"), ends.counter(pc, "u", "bytes")
+    pc.shell("httpd -p 80 -h /tmp")
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/file", timeout=300) as answer:
+        same("sendfile()", hashlib.md5(answer.read()).hexdigest(), servers.file_md5)
+    pc.shell("killall httpd")
+    frames, size = ends.counter(pc, "u", "frames") - before[0], ends.counter(pc, "u", "bytes") - before[1]
+    if size / frames < 3000:
+        raise Failure(f"{size} bytes left the guest in {frames} frames: no large segments")
+    if received:
+        before = statistic(pc, "rx_packets"), statistic(pc, "rx_bytes")
+        download(pc, servers)
+        frames, size = statistic(pc, "rx_packets") - before[0], statistic(pc, "rx_bytes") - before[1]
+        if size / frames < 6000:
+            raise Failure(f"{size} bytes reached the guest in {frames} frames: no large segments")
 
 
 def ipv6(pc):
@@ -119,11 +149,14 @@ def jumbo(pc, mtu):
 
 
 def card(emulator, flavour, model, modules, max_mtu=1500, properties="", second=None, filtering=True, carrier=True,
-         append=""):
+         append="", large=()):
     """Everything above, with two cards of @model. @second: properties of the second one, if others. @filtering: it
-    sorts out foreign frames itself. @carrier: its driver sees the state of the link. @append: for the kernel."""
+    sorts out foreign frames itself. @carrier: its driver sees the state of the link. @append: for the kernel. @large: it
+    "sends", "receives" large segments."""
+    port = ends.free_port()
     with Servers() as servers, Cable() as cable:
-        pc = boot(emulator, flavour, "-netdev", "user,id=u", "-device", f"{model},netdev=u,id=nic0{properties}",
+        pc = boot(emulator, flavour, "-netdev", f"user,id=u,hostfwd=tcp:127.0.0.1:{port}-:80",
+                  "-device", f"{model},netdev=u,id=nic0{properties}",
                   "-netdev", f"socket,id=c,connect=127.0.0.1:{cable.port}",
                   "-device", f"{model},netdev=c,id=nic1{properties if second is None else second}", append=append)
         with pc:
@@ -133,6 +166,8 @@ def card(emulator, flavour, model, modules, max_mtu=1500, properties="", second=
             ping(pc, "10.0.2.2")
             download(pc, servers)
             upload(pc, servers)
+            if large and emulator != "qemu":  # it doesn't count frames
+                large_segments(pc, servers, port, "receives" in large)
             ipv6(pc)
             wait_carrier(pc, "eth1", 1)
             ping(pc, CABLE_IP)
@@ -153,11 +188,11 @@ def card(emulator, flavour, model, modules, max_mtu=1500, properties="", second=
 
 
 def test_e1000(emulator):
-    card(emulator, "amd64", "e1000", "e1000", max_mtu=16110)
+    card(emulator, "amd64", "e1000", "e1000", max_mtu=16110, large=("sends",))
 
 
 def test_virtio_net_modern(emulator):
-    card(emulator, "amd64", "virtio-net-pci", "virtio_pci virtio_net", max_mtu=9000)
+    card(emulator, "amd64", "virtio-net-pci", "virtio_pci virtio_net", max_mtu=9000, large=("sends", "receives"))
 
 
 def test_virtio_net_legacy(emulator):
@@ -180,4 +215,4 @@ def test_pcnet(emulator):
 
 
 def test_rtl8139(emulator):
-    card(emulator, "amd64", "rtl8139", "8139cp")
+    card(emulator, "amd64", "rtl8139", "8139cp", large=("sends",))

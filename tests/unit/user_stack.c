@@ -187,6 +187,62 @@ static void acknowledgements_are_collected(void)
     guest_free(g);
 }
 
+/* Sends a segment and lets the loop come round once; returns how many acknowledgements came. */
+static unsigned acks_of_a_segment(void)
+{
+    static uint8_t data[500];
+    unsigned before = acks;
+    send_segment(PSH | ACK, data, sizeof data);
+    guest_put(g);
+    host_loop_once(0);
+    return acks - before;
+}
+
+/* A guest that runs on may send more; when it stops at HLT, it waits. One that waits in a loop for
+ * each acknowledgement pays for that once. */
+static void acknowledgements_follow_what_the_guest_does(void)
+{
+    static uint8_t buf[65536];
+    g = guest_new(NULL);
+    int server = guest_socket(g, SOCK_STREAM, 80);
+    start(80, HOST_IP);
+    int s = accept_one(server);
+    send_segment(ACK, NULL, 0);
+    guest_put(g);
+    guest_run(g);
+    g->heard = heard_ack;
+    acks = 0;
+    g->m.cpus[0]->halted = false;
+    CHECK_EQ(acks_of_a_segment(), 0);
+    host_loop_once(0);
+    CHECK_EQ(acks, 0);
+    g->m.cpus[0]->halted = true;
+    host_loop_once(0);
+    CHECK_EQ(acks, 1);
+    CHECK_EQ(acked, c.seq);
+    /* Stopped: it won't send more. */
+    g->m.cpus[0]->halted = false;
+    g->m.state = RUN_STATE_PAUSED;
+    CHECK_EQ(acks_of_a_segment(), 1);
+    g->m.state = RUN_STATE_RUNNING;
+    /* Two milliseconds in a loop, for the first one. */
+    CHECK_EQ(acks_of_a_segment(), 0);
+    g->m.clock.offset_ns += NS_PER_SEC / 400;
+    clock_run_timers(&g->m.clock);
+    CHECK_EQ(acks, 3);
+    for (int i = 0; i < 64; i++)
+        CHECK_EQ(acks_of_a_segment(), 1);
+    CHECK_EQ(acks_of_a_segment(), 0);
+    /* One that goes on sending has something of its time. */
+    CHECK_EQ(acks_of_a_segment(), 0);
+    g->m.clock.offset_ns += NS_PER_SEC / 400;
+    clock_run_timers(&g->m.clock);
+    CHECK_EQ(acked, c.seq);
+    CHECK_EQ(acks_of_a_segment(), 0);
+    user_recvfrom(s, buf, sizeof buf, 0, NULL, NULL);
+    guest_free(g);
+}
+
 /* Answers to a guest that takes none are bounded: then its frames aren't taken either. */
 static void flood_of_pings_is_held_back(void)
 {
@@ -395,6 +451,7 @@ int main(void)
     RUN(output_waits_for_a_guest_that_is_full);
     RUN(window_closes_while_the_server_does_not_read);
     RUN(acknowledgements_are_collected);
+    RUN(acknowledgements_follow_what_the_guest_does);
     RUN(flood_of_pings_is_held_back);
     RUN(fragments_are_bounded);
     RUN(large_segments_without_checksum);
