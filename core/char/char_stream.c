@@ -19,6 +19,8 @@
 #include "host/host.h"
 #include "machine.h"
 
+#define PIECES 64 /* that are read in one event */
+
 /* Gives the front end what was read, as far as it has room. It may ask for more from inside. */
 static void deliver(struct chardev *c)
 {
@@ -48,14 +50,16 @@ static void stream_want_input(struct chardev *c)
 static void readable(void *opaque)
 {
     struct chardev *c = opaque;
-    if (!c->input_len && chr_backend_room(c)) {
+    /* A virtio port takes many pieces at a time. */
+    for (int i = 0; i < PIECES && !c->input_len && chr_backend_room(c); i++) {
         long n = host_stream_read(c->stream, c->input, sizeof c->input);
-        if (n > 0) {
-            c->input_at = 0;
-            c->input_len = (size_t)n;
-        } else if (n != -EAGAIN) {
-            c->input_ended = true; /* closed() follows */
+        if (n <= 0) {
+            c->input_ended = n != -EAGAIN; /* then closed() follows */
+            break;
         }
+        c->input_at = 0;
+        c->input_len = (size_t)n;
+        deliver(c);
     }
     stream_want_input(c);
 }

@@ -13,8 +13,10 @@ import { hidOfCode, keyOfCharacter, SHIFT } from './keys.js';
 import { Qmp } from './qmp.js';
 import { splitCommandLine } from './commandline.js';
 import { Terminal } from './terminal.js';
+import { Transfer } from './transfer.js';
 
 const QMP_PORT = 'slipway-qmp';
+const FILES_PORT = 'slipway-files';
 const KEY_MS = 25; // between the strokes of type(): firmware keeps 15 keys, the keyboard 16 bytes
 const STOP_MS = 2000; // for a PC that is asked to end
 
@@ -24,14 +26,16 @@ export class PC extends EventTarget {
   terminals = new Map();
   screenSize = { width: 720, height: 400 };
   #worker;
+  #fileTransfer;
   #qmp = null;
   #commands = new Map(); // id -> {resolve, reject}
   #lastId = 0;
   #settle = null; // {resolve, reject} of `started`
 
   /** See slipway.d.ts: StartOptions. */
-  constructor({ args = [], files = {}, baseURL = document.baseURI, canvas = null, on = {} }) {
+  constructor({ args = [], files = {}, baseURL = document.baseURI, canvas = null, fileTransfer = false, on = {} }) {
     super();
+    this.#fileTransfer = fileTransfer;
     for (const [name, listener] of Object.entries(on)) this.addEventListener(name, (e) => listener(e.detail, this));
     this.started = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
@@ -68,6 +72,10 @@ export class PC extends EventTarget {
   #pageDefaults() {
     const has = (...names) => names.some((name) => this.args.some((arg) => arg.replace(/^--/, '-') === name));
     const args = ['-chardev', `vc,id=${QMP_PORT}`, '-mon', `chardev=${QMP_PORT},mode=control`];
+    if (this.#fileTransfer) {
+      args.push('-device', 'virtio-serial-pci', '-chardev', `vc,id=${FILES_PORT}`,
+        '-device', `virtserialport,chardev=${FILES_PORT},name=org.slipway.files`);
+    }
     if (has('-nographic', '-nodefaults')) return args;
     if (!has('-serial')) args.push('-serial', 'vc');
     if (!has('-monitor')) args.push('-monitor', 'vc');
@@ -92,7 +100,7 @@ export class PC extends EventTarget {
 
   #handlers = {
     terminal: ({ name }) => this.#addTerminal(name),
-    output: ({ name, data }) => this.terminals.get(name)?.deliver(data) ?? this.#qmpTerminal?.deliver(data),
+    output: ({ name, data }) => (this.terminals.get(name) ?? this.#hidden.get(name))?.deliver(data),
     progress: ({ name, loaded, total }) => this.#emit('progress', { name, loaded, total }),
     log: ({ text }) => this.#emit('log', text),
     size: ({ width, height }) => {
@@ -115,12 +123,14 @@ export class PC extends EventTarget {
     },
     failed: ({ message }) => this.#fail(message),
   };
-  #qmpTerminal = null;
+  #transfer = null;
+  #hidden = new Map(); // terminals of our own: name -> Terminal
 
   #addTerminal(name) {
     const terminal = new Terminal(name, (message) => this.#post(message));
-    if (name === QMP_PORT) {
-      this.#qmpTerminal = terminal;
+    if (name === QMP_PORT || name === FILES_PORT) {
+      this.#hidden.set(name, terminal);
+      if (name === FILES_PORT) this.#transfer = new Transfer(terminal, () => this.state === 'paused', (detail) => this.#emit('transfer', detail));
     } else {
       this.terminals.set(name, terminal);
       this.#emit('terminal', terminal);
@@ -128,7 +138,7 @@ export class PC extends EventTarget {
   }
 
   async #onStarted() {
-    this.#qmp = new Qmp(this.#qmpTerminal, (e) => this.#onEvent(e));
+    this.#qmp = new Qmp(this.#hidden.get(QMP_PORT), (e) => this.#onEvent(e));
     await this.#qmp.ready;
     this.#visibility();
     const { running } = await this.qmp('query-status');
@@ -159,6 +169,7 @@ export class PC extends EventTarget {
     this.#worker = null;
     document.removeEventListener('visibilitychange', this.#visibility);
     this.#qmp?.close(error);
+    this.#transfer?.close(error);
     for (const { reject } of this.#commands.values()) reject(error);
     this.#commands.clear();
   }
@@ -216,16 +227,37 @@ export class PC extends EventTarget {
 
   /**
    * The whole state: memory, devices, what was written to disks. It runs on; restore() of a PC with the same options goes
-   * back to here, also natively (-loadvm, unpacked).
+   * back to here, also natively (-loadvm, unpacked). File transfers that are under way are waited for: nobody would finish them.
    */
-  snapshot({ compress = true } = {}) {
+  async snapshot({ compress = true } = {}) {
+    await this.#transfer?.idle();
     return this.#command('saveState', { compress });
   }
 
   /** Goes on from a snapshot: what snapshot() gave, or its bytes. If it doesn't fit, it throws, and nothing has changed. */
   async restore(state) {
-    await this.#command('loadState', { state: state instanceof Blob ? state : new Blob([state]) });
+    await this.#command('loadState', { state: state instanceof Blob ? state : new Blob([state]), forget: FILES_PORT });
+    this.#transfer?.reset(new Error('the PC went back to another state in the middle of a transfer'));
     this.#emit('restored', null);
+  }
+
+  /**
+   * Writes a file in the guest, which runs slipway-files; the PC was started with fileTransfer. Events "transfer" tell how far
+   * it is. @param {Blob|BufferSource|string} data  @param {{timeout: number}} options - ms to wait for a guest that doesn't answer yet
+   */
+  async putFile(path, data, options) {
+    await this.#files().put(path, data instanceof Blob ? data : new Blob([data]), options);
+  }
+
+  /** A file of the guest's; otherwise like putFile(). @returns {Promise<Uint8Array>} */
+  async getFile(path, options) {
+    return this.#files().get(path, options);
+  }
+
+  #files() {
+    if (!this.#worker) throw new Error('the PC has ended');
+    if (!this.#transfer) throw new Error('the PC was started without fileTransfer');
+    return this.#transfer;
   }
 
   /** Takes the medium out of a drive ("ide1-cd0", "floppy0"), and puts another in: an URL, a File, a Blob. */
@@ -302,6 +334,25 @@ export class PC extends EventTarget {
   /** Lets go of all keys and buttons. */
   releaseKeys() {
     this.#post({ type: 'release' });
+  }
+
+  // ---- Hot-plug, network ----
+
+  /** Plugs a device in ("e1000,netdev=n0,id=card") or a netdev ("user,id=n0"); as the options -device and -netdev have them. */
+  async plug(kind, text) {
+    const said = await this.monitor(`${kind === 'netdev' ? 'netdev_add' : 'device_add'} ${text}`);
+    if (said.trim()) throw new Error(said.trim().replace(/^Error: /, ''));
+  }
+
+  /** Asks the guest to let go of a device, or takes a netdev away; event "qmp" DEVICE_DELETED tells when a device is gone. */
+  async unplug(kind, id) {
+    const said = await this.monitor(`${kind === 'netdev' ? 'netdev_del' : 'device_del'} ${id}`);
+    if (said.trim()) throw new Error(said.trim().replace(/^Error: /, ''));
+  }
+
+  /** Plugs the cable of a card or netdev in or out. */
+  async setLink(name, up) {
+    await this.qmp('set_link', { name, up });
   }
 
   // ---- Looking on ----

@@ -27,6 +27,8 @@ export interface PCEvents {
   qmp: QmpEvent;
   /** After restore(). */
   restored: null;
+  /** How far putFile() or getFile() is. */
+  transfer: { path: string; direction: 'put' | 'get'; loaded: number; total: number };
   /** A piece of the pcap stream of startCapture(). */
   captured: Uint8Array;
   /** The exit status: 0 after power-off. */
@@ -41,9 +43,16 @@ export interface StartOptions {
   files?: Record<string, Blob | ArrayBuffer | ArrayBufferView | string>;
   /** What relative URLs of files are relative to; default: the page. */
   baseURL?: string | URL;
+  /** For putFile() and getFile(): adds a port of virtio-serial. */
+  fileTransfer?: boolean;
   /** Shows the screen; the element must not have been used otherwise. */
   canvas?: HTMLCanvasElement | null;
   on?: { [E in keyof PCEvents]?: (detail: PCEvents[E], pc: PC) => void };
+}
+
+export interface TransferOptions {
+  /** How long to wait for a guest that doesn't answer yet, in ms; default: 15000. */
+  timeout?: number;
 }
 
 export class Terminal {
@@ -72,6 +81,14 @@ export class PC extends EventTarget {
   snapshot(options?: { compress?: boolean }): Promise<Blob>;
   /** Goes on from there, in a PC with the same options. If it can't, nothing has changed. */
   restore(state: Blob | ArrayBuffer | ArrayBufferView): Promise<void>;
+  /** Files in the guest, which has to run scripts/guest-files ("slipway-files"); needs fileTransfer. Throws what the guest says. */
+  putFile(path: string, data: Blob | BufferSource | string, options?: TransferOptions): Promise<void>;
+  getFile(path: string, options?: TransferOptions): Promise<Uint8Array>;
+  /** As -device and -netdev have it: plug('netdev', 'user,id=n1'), plug('device', 'e1000,netdev=n1,id=card'). */
+  plug(kind: 'device' | 'netdev', text: string): Promise<void>;
+  /** A device is gone when the guest has let go of it: event qmp, DEVICE_DELETED. */
+  unplug(kind: 'device' | 'netdev', id: string): Promise<void>;
+  setLink(name: string, up: boolean): Promise<void>;
   changeMedium(drive: string, file?: string | Blob | null): Promise<void>;
 
   serial(n?: number): Terminal | undefined;

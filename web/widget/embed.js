@@ -1,5 +1,5 @@
 /**
- * A PC in an iframe, for pages of other sites: embed.html?cmd=...&view=...&autostart&controls=none&origin=https://the.page
+ * A PC in an iframe, for pages of other sites: embed.html?cmd=...&view=...&autostart&controls=none&file-transfer&origin=https://the.page
  *
  * The parameters are <slipway-pc>'s attributes. With "origin" the page of exactly that origin can drive the PC by postMessage; anybody
  * else's messages are ignored, and without it all are. Requests are {slipway: 1, id, call, args}; the answer is {slipway: 1, id,
@@ -32,6 +32,11 @@ const calls = {
   monitor: (line) => element.pc.monitor(line),
   snapshot: (options) => element.pc.snapshot(options),
   restore: (state) => element.pc.restore(state),
+  putFile: (name, data, options) => element.pc.putFile(name, data, options),
+  getFile: (name, options) => element.pc.getFile(name, options),
+  plug: (kind, text) => element.pc.plug(kind, text),
+  unplug: (kind, id) => element.pc.unplug(kind, id),
+  setLink: (name, up) => element.pc.setLink(name, up),
   changeMedium: (drive, file) => element.pc.changeMedium(drive, file),
   startCapture: (netdev, options) => element.pc.startCapture(netdev, options),
   stopCapture: (id) => element.pc.stopCapture(id),
@@ -62,11 +67,11 @@ element.addEventListener('start', ({ detail: pc }) => {
     terminal.listen((data) => post({ event: 'output', detail: { terminal: terminal.name, data } }));
   });
 });
-for (const event of ['state', 'progress', 'log', 'resize', 'qmp', 'captured', 'exit']) {
+for (const event of ['state', 'progress', 'log', 'resize', 'qmp', 'restored', 'transfer', 'captured', 'exit']) {
   element.addEventListener(event, ({ detail }) => post({ event, detail }));
 }
 element.addEventListener('error', ({ detail }) => post({ event: 'error', detail: detail.message }));
 
-for (const name of ['cmd', 'view', 'controls']) if (query.has(name)) element.setAttribute(name, query.get(name));
+for (const name of ['cmd', 'view', 'controls', 'file-transfer']) if (query.has(name)) element.setAttribute(name, query.get(name));
 post({ event: 'ready' });
 if (query.has('autostart')) element.start().catch(() => {}); // the element tells

@@ -5,14 +5,14 @@
  *   <slipway-pc cmd="-m 128 -cdrom grub.iso" autostart></slipway-pc>
  *
  * Attributes: cmd, a command line; view, what is shown: "screen" (default) or the name of a terminal, such as "serial0";
- * autostart: without it there is a button; controls: "none" hides the bar below. Property pc: see slipway.d.ts; events as a PC's,
+ * autostart: without it there is a button; controls: "none" hides the bar below; file-transfer: see putFile() in slipway.d.ts. Property pc: see slipway.d.ts; events as a PC's,
  * with the same names and detail, and "start" when there is one. For a page of another site there is embed.html.
  */
 import { Slipway } from './slipway.js';
 import { ScreenView } from './screen-view.js';
 
 const sheet = (name) => `<link rel="stylesheet" href="${new URL(name, import.meta.url)}">`;
-const EVENTS = ['state', 'terminal', 'progress', 'log', 'resize', 'qmp', 'captured', 'exit', 'error'];
+const EVENTS = ['state', 'terminal', 'progress', 'log', 'resize', 'qmp', 'restored', 'transfer', 'captured', 'exit', 'error'];
 
 export class SlipwayPC extends HTMLElement {
   static observedAttributes = ['view'];
@@ -57,7 +57,7 @@ export class SlipwayPC extends HTMLElement {
   /** Starts the PC; @options (see slipway.d.ts) go over the attributes. @returns {Promise<PC>} */
   start(options = {}) {
     this.pc?.stop();
-    const pc = Slipway.create({ args: this.getAttribute('cmd') ?? '', ...options });
+    const pc = Slipway.create({ args: this.getAttribute('cmd') ?? '', fileTransfer: this.hasAttribute('file-transfer'), ...options });
     this.pc = pc;
     for (const type of EVENTS) {
       pc.addEventListener(type, ({ detail }) => {

@@ -109,6 +109,12 @@ class Host {
     this.wake();
   }
 
+  /** What was typed and the machine hasn't taken is taken back. */
+  forgetInput(name) {
+    const s = this.find(name);
+    if (s) s.input = [];
+  }
+
   /** From the page: it has shown so many bytes. */
   seen(name, length) {
     const s = this.find(name);

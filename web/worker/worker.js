@@ -90,7 +90,7 @@ const commands = {
     if (error) throw new Error(core.UTF8ToString(error >>> 0));
     return compress ? through(state, new CompressionStream('gzip')) : state;
   },
-  async loadState({ state }) {
+  async loadState({ state, forget }) {
     const head = new Uint8Array(await state.slice(0, 2).arrayBuffer());
     const packed = head[0] === 0x1f && head[1] === 0x8b;
     const whole = packed ? await through(state, new DecompressionStream('gzip')).catch(() => {
@@ -98,6 +98,7 @@ const commands = {
     }) : state;
     const error = host.provideState(whole, (size) => core._slipway_load_state(size));
     if (error) throw new Error(core.UTF8ToString(error >>> 0));
+    host.forgetInput(forget); // it was for the state that is gone
   },
   async prepare({ name, file }) {
     if (file) host.files[name] = file;
