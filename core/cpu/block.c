@@ -373,7 +373,7 @@ struct block *block_find(struct cpu *c, bool single)
         return make_scratch(c, la);
     struct jump_entry *j = jump_slot(c, la);
     *j = (struct jump_entry){
-        .la = la, .context = tlb_jump_context(c, la), .block = b, .code = b->code
+        .la = la, .context = tlb_jump_context(c, la), .block = b
     };
     return b;
 }

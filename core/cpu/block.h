@@ -40,12 +40,11 @@ struct block {
 };
 
 /* The jump cache: linear address to block, without a walk or a hash of host addresses. */
-#define JUMP_CACHE_SIZE 4096u
+#define JUMP_CACHE_SIZE 32768u
 struct jump_entry {
     uint64_t la;
     uint32_t context; /* c->jump_context that it was made under */
-    struct block *block;
-    uintptr_t code; /* block->code then: tells whether it was dropped since */
+    struct block *block; /* its code is 0 if it was dropped since */
 };
 
 struct block_cache {

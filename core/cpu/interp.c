@@ -22,7 +22,7 @@ static inline struct block *next_block(struct cpu *c)
     struct jump_entry *j = jump_slot(c, la);
     if (likely(j->la == la &&
                (j->context == c->jump_context || j->context == c->jump_context_global) &&
-               j->block->code == j->code && c->rip + j->block->bytes - 1 <= c->cs_limit)) {
+               j->block->code && c->rip + j->block->bytes - 1 <= c->cs_limit)) {
         c->gpr[REG_IP] = c->rip;
         return j->block;
     }

@@ -106,9 +106,9 @@ static struct region *translate(struct cpu *c)
     return r;
 }
 
-/* The region at c->rip. @hot: it is made if it doesn't exist, installed if it only waited for that.
- * NULL: interpret (it won't be asked for soon). */
-static struct region *region_at(struct cpu *c, bool hot)
+/* The region at c->rip, whose block is hot: it is made if it doesn't exist, installed if it only
+ * waited for that. NULL: interpret (it won't be hot again soon). */
+static struct region *region_at(struct cpu *c)
 {
     uint64_t la = (c->seg_base[SEG_CS] + c->rip) & c->la_mask;
     if (c->rip > c->cs_limit)
@@ -117,24 +117,21 @@ static struct region *region_at(struct cpu *c, bool hot)
     if (!host)
         return NULL;
     struct region *r = cache_find(c, host, la);
-    if (hot) {
-        if (!r && cache_restless(host)) { /* code that changes is cheaper to interpret */
-            block_set_heat(c, host, block_heat * 64);
-            return NULL;
-        }
-        bool second = r != NULL;
-        if (!r)
-            r = translate(c);
-        if (!r)
-            block_set_heat(c, host, NEVER);
-        else if (!r->slot && (second || batch_full()))
-            batch_install(c);
+    if (!r && cache_restless(host)) { /* code that changes is cheaper to interpret */
+        block_set_heat(c, host, block_heat * 64);
+        return NULL;
     }
+    bool second = r != NULL;
+    if (!r)
+        r = translate(c);
+    if (!r)
+        block_set_heat(c, host, NEVER);
+    else if (!r->slot && (second || batch_full()))
+        batch_install(c);
     if (!r || !r->slot || r->dead)
         return NULL;
     batch_used(r);
-    if (hot)
-        block_set_heat(c, host, 0);
+    block_set_heat(c, host, 0);
     *jit_jump_slot(la) =
         (struct jit_jump){ .la = la, .context = cache_jump_context(c, r, la), .slot = r->slot };
     return r;
@@ -223,7 +220,8 @@ void jit_run(struct cpu *c)
         return;
     }
     cache_reap();
-    for (;;) {
+    for (bool hot = false;; hot = c->jit_hot) {
+        c->jit_hot = false;
         if (unlikely(c->budget <= 0 || (c->intr && interrupt_wanted(c))))
             break;
         uint64_t la = (c->seg_base[SEG_CS] + c->rip) & c->la_mask;
@@ -232,12 +230,11 @@ void jit_run(struct cpu *c)
         if (j->la == la &&
             (j->context == c->jump_context || j->context == c->jump_context_global)) {
             slot = j->slot;
-        } else {
-            struct region *r = region_at(c, c->jit_hot);
+        } else if (hot) {
+            struct region *r = region_at(c);
             if (r)
                 slot = r->slot;
         }
-        c->jit_hot = false;
         if (slot) {
             if (enter(c, slot))
                 continue;

@@ -65,7 +65,7 @@ struct jit_shared {
 extern struct jit_shared jit_shared;
 
 #define JIT_THRESHOLD 7000 /* instructions of a block */
-#define JIT_JUMPS     4096u
+#define JIT_JUMPS     16384u
 struct jit_jump {
     uint64_t la;
     uint32_t context; /* cpu.jump_context */
