@@ -30,6 +30,10 @@ export async function serve(places) {
     const range = url.searchParams.has('noRange') ? null : /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
     const start = range ? Number(range[1]) : 0;
     const end = range && range[2] ? Math.min(Number(range[2]), size - 1) : size - 1;
+    if (start > end) {
+      response.writeHead(416, { 'Content-Range': `bytes */${size}` }).end();
+      return;
+    }
     response.writeHead(range ? 206 : 200, { ...headers, 'Content-Length': end - start + 1, ...(range && { 'Content-Range': `bytes ${start}-${end}/${size}` }) });
     if (url.searchParams.has('cut')) {
       fs.createReadStream(file, { start, end: start + 1000 }).on('end', () => response.destroy()).pipe(response, { end: false });

@@ -31,7 +31,7 @@ export class LabPc {
   #progress = new Map();
 
   /** @param {object} lab  @param {object} settings - lab.pcs' item
-   * @param {{session: object, checks: Checks, changed: function(), fail: function(string)}} page */
+   * @param {{session: object, checks: Checks, changed: function(), fail: function(string), log: function(string, string)}} page */
   constructor(lab, settings, page) {
     Object.assign(this, { lab, settings, page, name: settings.name });
     this.title = settings.title ?? settings.name;
@@ -94,6 +94,7 @@ export class LabPc {
       this.tabs.remove(tab);
     }
     this.#progress.clear();
+    let early = []; // what it said before it ran: if it can't start, the error has that, too
     const { lab, settings } = this;
     const files = await filesOf(lab, settings);
     const pc = Slipway.create({
@@ -103,6 +104,7 @@ export class LabPc {
         progress: (p) => this.#showProgress(p),
         error: (e) => this.page.fail(`${this.title}: ${e.message}`),
         state: () => this.#changed(),
+        log: (line) => (early ? early.push(line) : this.page.log(line, this.title)),
       },
     });
     this.pc = pc;
@@ -112,6 +114,8 @@ export class LabPc {
     this.#changed();
     await pc.started.catch(() => {}); // "error" has told
     if (pc.state !== 'running') return;
+    early.forEach((line) => this.page.log(line, this.title));
+    early = null;
     const { view = 'serial0', capture } = settings;
     this.tabs.select(this.views[view] ?? this.#terminals.find(({ name }) => name === view)?.tab ?? this.views.screen);
     if (capture !== undefined) await this.network.capture(linkName(settings, capture));

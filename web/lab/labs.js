@@ -8,6 +8,7 @@ import { CHECK_PORT, fetchLab, fetchText, linkName, parseLab } from './lab-file.
 import { Checks } from './checks.js';
 import { Diagram } from './diagram.js';
 import { LabPc } from './lab-pc.js';
+import { Messages } from './messages.js';
 import { humanBytes } from './network-view.js';
 import { Session, randomName } from './session.js';
 
@@ -17,10 +18,8 @@ const query = new URLSearchParams(location.search);
 /** Where this page's files are, as a guest with user-mode networking sees them at http://10.0.2.2. */
 const SITE = new URL('.', location.href).pathname;
 
-function showMessage(text) {
-  get('message').textContent = text;
-  get('message').hidden = !text;
-}
+const messages = new Messages(get('message'), get('notices'));
+const showMessage = (text) => messages.show(text);
 
 // ---- The list ----
 
@@ -66,7 +65,7 @@ class LabPage {
     this.lab = lab;
     this.session = { name: query.get('session') || randomName(), relay: relayAddress(query.get('relay') ?? ''), token: query.get('token') ?? '' };
     this.checks = new Checks(lab.checks, CHECK_PORT, (i) => this.#achieved(i));
-    this.pcs = lab.pcs.map((settings) => new LabPc(lab, settings, { session: this.session, checks: this.checks, changed: () => this.changed(), fail: showMessage }));
+    this.pcs = lab.pcs.map((settings) => new LabPc(lab, settings, { session: this.session, checks: this.checks, changed: () => this.changed(), fail: showMessage, log: (line, who) => messages.log(line, who) }));
     this.map = new Diagram(get('map'));
   }
 

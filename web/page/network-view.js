@@ -79,13 +79,24 @@ const MARKUP = `
 
 const modelOf = (client) => client.details.split(',')[0].replace('model=', '');
 
+/** What a netdev is, in lines that are short enough for the diagram: its kind, and how it gets to the outside. */
+function linesOf({ type, details }) {
+  const relay = /(?:^|,)relay=.*? \((\w[^:)]*)/.exec(details)?.[1];
+  const network = details.split(',').find((part) => !/^(restrict|fetch|relay)=/.test(part)) ?? '';
+  const kind = `${type} ${network.replace(/^net=/, '').replace(/ \(.*/, '')}`.trim();
+  if (relay) return [kind, `relay: ${relay}`];
+  return type === 'user' ? [kind, 'HTTP by the browser'] : [kind];
+}
+
+const cutOff = ({ details }) => /(?:^|,)relay=/.test(details) && !/ \(connect/.test(details);
+
 /** Boxes and lines of the diagram, and what it shows in words. */
 export function pictureOf(clients) {
   const hubs = [...new Set(clients.map((c) => c.hub).filter(Boolean))];
   const isNic = (c) => c.type === 'nic';
   const boxes = clients.map((c) => ({
-    id: c.name, column: isNic(c) ? 0 : 2, kind: isNic(c) ? 'nic' : 'netdev', title: c.name, bad: c.link !== 'up',
-    lines: [isNic(c) ? modelOf(c) : `${c.type} ${c.details}`.trim(), `${c.frames} frames, ${humanBytes(c.bytes)}`],
+    id: c.name, column: isNic(c) ? 0 : 2, kind: isNic(c) ? 'nic' : 'netdev', title: c.name, bad: c.link !== 'up' || cutOff(c),
+    lines: [...(isNic(c) ? [modelOf(c)] : linesOf(c)), `${c.frames} frames, ${humanBytes(c.bytes)}`],
   }));
   boxes.push(...hubs.map((hub) => ({ id: hub, column: 1, kind: 'hub', title: hub, lines: [`${clients.filter((c) => c.hub === hub).length} ports`] })));
   const line = (from, to, ends) => ({

@@ -5,7 +5,9 @@
  * that the address can be passed on. ?start starts what the page starts with by itself. Everything that goes wrong is told in one place, #message.
  */
 import { Slipway, joinCommandLine, splitCommandLine } from './slipway.js';
+import { Downloads } from './downloads.js';
 import { MachineEditor } from './machine-editor.js';
+import { Messages } from './messages.js';
 import { NetworkView, humanBytes } from './network-view.js';
 import { SavedStates } from './saved-states.js';
 import { ScreenView } from './screen-view.js';
@@ -15,14 +17,29 @@ import { TerminalView } from './terminal-view.js';
 // What scripts/run puts there, and its relay.
 const DEFAULT = '-m 512 -kernel guest/vmlinuz.gz -initrd guest/initrd.gz -append "console=ttyS0 quiet mitigations=off" ' +
   '-netdev user,id=net0,relay=slipway -device virtio-net-pci,netdev=net0,romfile=';
+const PRESETS = [
+  ['Linux with a network', 'A shell with curl, ssh, tcpdump, iperf3 and more, on a serial terminal', DEFAULT],
+  ['Memory test', 'memtest86+ on the graphics screen', '-m 128 -kernel guest/memtest64.bin -nic none'],
+];
+/** Keys that browsers keep for themselves, or keyboards don't have, by QEMU's names. */
+const KEYS = {
+  F: Array.from({ length: 12 }, (_, i) => `f${i + 1}`),
+  Navigation: ['insert', 'delete', 'home', 'end', 'pgup', 'pgdn', 'print', 'menu', 'meta_l'],
+  Together: ['alt-tab', 'alt-f4', 'ctrl-c', 'ctrl-alt-f1', 'ctrl-alt-f2', 'ctrl-alt-f7', 'ctrl-esc', 'alt-sysrq-b'],
+};
 const UPDATE_MS = 1000;
 const get = (id) => document.getElementById(id);
 
 const files = {}; // name -> File that the user gave
+const messages = new Messages(get('message'), get('notices'));
+const downloads = new Downloads(get('progress'));
 const tabs = new Tabs(get('tabs'), get('panels'));
 const screen = new ScreenView(get('frame'));
 const network = new NetworkView(get('network'), showMessage);
-const editor = new MachineEditor(get('editor'), get('command'), { files, changed: showAddress });
+const editor = new MachineEditor(get('editor'), get('command'), { files, changed(text) {
+  showAddress(text);
+  showPreset();
+} });
 const states = new SavedStates(get('states'), {
   pc: () => (['starting', 'running', 'paused'].includes(pc?.state) ? pc : null),
   commandLine: () => get('command').value,
@@ -38,34 +55,28 @@ const states = new SavedStates(get('states'), {
 let terminals = [];
 let pc = null;
 const disks = new Map(); // name -> bytes read while it runs
+let early = []; // what the emulator said before the PC ran
 
 // ---- Messages ----
 
 function showMessage(text) {
-  get('message').textContent = text;
-  get('message').hidden = !text;
+  messages.show(text);
 }
 
 /** Before the PC runs, what is on its way; afterwards only how much of its disks was read. */
-function showProgress({ name, loaded, total }) {
-  const list = get('progress');
-  if (pc && pc.state !== 'starting') {
-    disks.set(name, loaded);
-    get('disk').textContent = `disk ${humanBytes([...disks.values()].reduce((sum, n) => sum + n, 0))}`;
+function showProgress(file) {
+  if (!pc || pc.state === 'starting') {
+    downloads.show(file);
     return;
   }
-  list.hidden = false;
-  let line = [...list.children].find((child) => child.dataset.name === name);
-  if (!line) {
-    line = document.createElement('div');
-    line.dataset.name = name;
-    line.append(document.createElement('span'), Object.assign(document.createElement('progress'), { max: 1, ariaLabel: `Download of ${name}` }));
-    line.started = performance.now();
-    list.append(line);
-  }
-  const rate = (loaded * 1000) / Math.max(1, performance.now() - line.started);
-  line.firstChild.textContent = `${name}: ${humanBytes(loaded)}${total > loaded ? ` of ${humanBytes(total)}` : ''}, ${humanBytes(rate)}/s`;
-  if (total) line.lastChild.value = loaded / total;
+  disks.set(file.name, file.loaded);
+  get('disk').textContent = `disk ${humanBytes([...disks.values()].reduce((sum, n) => sum + n, 0))}`;
+}
+
+/** The emulator's warnings; those of a start that fails are in its error, too. */
+function showLog(line) {
+  if (pc?.state === 'starting') early.push(line);
+  else messages.log(line);
 }
 
 /** The address that leads to this command line; a file of the user's can't be passed on. */
@@ -111,6 +122,7 @@ function addFiles(list) {
     editor.read();
     get('file-list').append(Object.assign(document.createElement('li'), { textContent: `${file.name} (${humanBytes(file.size)})` }));
   }
+  showPreset();
 }
 
 function watchDrops() {
@@ -151,13 +163,16 @@ async function attempt(action) {
 function showState() {
   const state = pc?.state ?? 'off';
   const alive = ['starting', 'running', 'paused'].includes(state);
-  get('state').textContent = state;
+  if (get('state').textContent !== state) get('state').textContent = state;
+  get('state').dataset.state = state;
   get('start').hidden = alive;
   get('setup').hidden = alive;
   get('machine').hidden = !pc || (state === 'failed' && !terminals.length); // what a PC left behind can be looked at
   for (const id of ['pause', 'reset', 'power', 'stop']) get(id).hidden = !alive;
   states.update(alive && state !== 'starting');
   get('pause').textContent = state === 'paused' ? 'Continue' : 'Pause';
+  get('pause').dataset.icon = state === 'paused' ? 'run' : 'pause';
+  for (const id of ['pause', 'reset', 'power']) get(id).disabled = state === 'starting';
   document.title = alive ? `Slipway – ${state}` : 'Slipway';
   if (!alive) for (const id of ['speed', 'rates', 'disk']) get(id).textContent = '';
 }
@@ -196,13 +211,14 @@ function firstView(args) {
 }
 
 async function start() {
-  showMessage('');
+  messages.clear();
   clearViews();
-  get('progress').replaceChildren();
+  downloads.clear();
   disks.clear();
+  early = [];
   const made = await attempt(() => {
     const args = splitCommandLine(get('command').value);
-    return { args, pc: Slipway.create({ args, files, on: { progress: showProgress, terminal: addTerminal, error: showError } }) };
+    return { args, pc: Slipway.create({ args, files, on: { progress: showProgress, terminal: addTerminal, error: showError, log: showLog } }) };
   });
   if (!made) return;
   pc = made.pc;
@@ -217,10 +233,11 @@ async function start() {
   try {
     await pc.started;
   } catch {
-    get('progress').hidden = true;
     return; // the event "error" has told
+  } finally {
+    downloads.clear();
   }
-  get('progress').hidden = true;
+  early.forEach((line) => messages.log(line));
   showAddress(joinCommandLine(made.args), 'cmd');
   tabs.select(firstView(made.args) ?? get('screen-tab'));
 }
@@ -236,7 +253,7 @@ async function update() {
   lastInstructions = { count, time };
   if (mips >= 0) get('speed').textContent = `${mips.toFixed(mips < 10 ? 1 : 0)} MIPS`;
   const { down, up } = await network.update();
-  get('rates').textContent = `↓ ${humanBytes(down)}/s ↑ ${humanBytes(up)}/s`;
+  get('rates').textContent = network.latest.length ? `↓ ${humanBytes(down)}/s ↑ ${humanBytes(up)}/s` : '';
   if (get('text-view').open) get('screen-text').textContent = (await pc.screenText()) ?? '(graphics)';
 }
 
@@ -261,6 +278,15 @@ function wireButtons() {
   get('command').addEventListener('keydown', (e) => {
     if (e.key === 'Enter' && (e.ctrlKey || e.metaKey)) start();
   });
+  get('more-keys').append(...Object.entries(KEYS).map(([label, names]) => {
+    const group = Object.assign(document.createElement('optgroup'), { label });
+    group.append(...names.map((name) => new Option(labelOf(name), name)));
+    return group;
+  }));
+  get('more-keys').addEventListener('change', () => {
+    attempt(() => pc.sendKeys(get('more-keys').value));
+    get('more-keys').value = '';
+  });
   for (const button of document.querySelectorAll('[data-keys]')) button.addEventListener('click', () => attempt(() => pc.sendKeys(button.dataset.keys)));
   for (const button of document.querySelectorAll('[data-code]')) button.addEventListener('click', () => pressKey(button));
   get('type').addEventListener('keydown', async (e) => {
@@ -272,6 +298,8 @@ function wireButtons() {
     releaseModifiers();
   });
 }
+
+const labelOf = (keys) => keys.split('-').map((key) => ({ pgup: 'Page up', pgdn: 'Page down', meta_l: 'Windows', sysrq: 'SysRq' })[key] ?? key[0].toUpperCase() + key.slice(1)).join('+');
 
 const modifiers = () => [...document.querySelectorAll('[data-code][aria-pressed=true]')];
 
@@ -304,11 +332,34 @@ async function saveScreenshot() {
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }
 
+// ---- What to run ----
+
+function addPresets() {
+  get('choices').prepend(...PRESETS.map(([title, text, command]) => {
+    const button = Object.assign(document.createElement('button'), { type: 'button', className: 'choice' });
+    button.append(Object.assign(document.createElement('strong'), { textContent: title }), Object.assign(document.createElement('span'), { textContent: text }));
+    button.addEventListener('click', () => {
+      get('command').value = command;
+      editor.read();
+      showAddress(command);
+      showPreset();
+    });
+    return button;
+  }));
+}
+
+/** Which of them the command line is. */
+function showPreset() {
+  PRESETS.forEach(([, , command], i) => get('choices').children[i].setAttribute('aria-pressed', String(get('command').value === command)));
+}
+
 // ---- Beginning ----
 
 const query = new URLSearchParams(location.search);
 get('command').value = query.get('cmd') ?? query.get('edit') ?? DEFAULT;
 editor.load(new URL('options.md', import.meta.url)).catch((e) => showMessage(`The settings can't be shown: ${e.message}`));
+addPresets();
+showPreset();
 wireButtons();
 watchDrops();
 showState();

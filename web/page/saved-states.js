@@ -48,6 +48,7 @@ export class SavedStates {
     this.#page = page;
     const part = (name) => element.querySelector(`[data-part=${name}]`);
     this.#list = part('list');
+    this.none = part('none');
     const click = (name, action) => part(name).addEventListener('click', () => page.attempt(action));
     click('save', () => this.save());
     click('keep', () => this.keep());
@@ -85,6 +86,7 @@ export class SavedStates {
 
   async show() {
     const states = await inStore('readonly', (store) => store.getAll());
+    this.none.hidden = states.length > 0;
     this.#list.replaceChildren(...states.map((kept) => {
       const line = document.createElement('li');
       const name = `${kept.date.toLocaleString()}, ${humanBytes(kept.size)}`;

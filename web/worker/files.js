@@ -73,10 +73,10 @@ export class RemoteFile {
   last = -1;
   closed = false;
 
-  /** @returns {Promise<RemoteFile>} once its size is known */
-  static async open(name, source, progress) {
+  /** @progress(name, bytes, 0) and @failed(message) hear of reads. @returns {Promise<RemoteFile>} once its size is known */
+  static async open(name, source, progress, failed) {
     const file = new RemoteFile();
-    Object.assign(file, { name, source, progress, loaded: 0 });
+    Object.assign(file, { name, source, progress, failed, loaded: 0 });
     if (source instanceof Blob) {
       file.size = source.size;
       return file;
@@ -180,7 +180,7 @@ export class RemoteFile {
       } while (this.reads.has(read) && !this.closed && !this.copy(read));
     } catch (e) {
       ok = false;
-      console.error(e.message);
+      this.failed(e.message);
     }
     if (!this.closed && this.reads.delete(read)) read.done(ok);
   }
@@ -192,8 +192,9 @@ export class RemoteFile {
       try {
         for (let i = read.first; i <= read.last; i++) if (!this.chunks.has(i)) this.keep(i, this.fetchChunkNow(i));
         ok = this.copy(read);
-      } catch {
+      } catch (e) {
         ok = false;
+        this.failed(e.message);
       }
       this.reads.delete(read);
       read.done(ok);

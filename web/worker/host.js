@@ -220,7 +220,8 @@ class Host {
   }
 
   async prepareRemote(name) {
-    this.ready.set(name, await RemoteFile.open(name, this.source(name), this.progress));
+    const failed = (text) => this.post({ type: 'log', text: `slipway: ${text}; the PC sees a disk error` });
+    this.ready.set(name, await RemoteFile.open(name, this.source(name), this.progress, failed));
   }
 
   remoteOpen(name) {

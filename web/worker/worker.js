@@ -26,6 +26,13 @@ async function instantiate(imports) {
   return WebAssembly.instantiate(await counted.arrayBuffer(), imports);
 }
 
+/** What a browser says about code that it doesn't know, for people. */
+function understood(e) {
+  if (e instanceof WebAssembly.CompileError) return new Error(`this browser lacks a WebAssembly feature that the emulator needs (${e.message})`);
+  if (e instanceof RangeError) return new Error(`the browser can't allocate the emulator's memory (${e.message})`);
+  return e;
+}
+
 async function start({ args, files, base }) {
   Object.assign(host, { files, base });
   const firmware = Promise.all(FIRMWARE.map(async (name) => [name, await download(name, share(name), host.progress)]));
@@ -47,7 +54,7 @@ async function start({ args, files, base }) {
       }, fail);
     },
     instantiateWasm(imports, received) {
-      instantiate(imports).then(({ instance, module: compiled }) => received(instance, compiled)).catch(fail);
+      instantiate(imports).then(({ instance, module: compiled }) => received(instance, compiled)).catch((e) => fail(understood(e)));
       return {};
     },
     onExit(status) { // before the loop began: the options were wrong, or asked for help
