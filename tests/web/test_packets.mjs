@@ -2,8 +2,9 @@
 import path from 'node:path';
 import { root } from './lib.mjs';
 
-const { describe, PcapReader, pcapFile } = await import(path.join(root, 'web/page/packets.js'));
-const { parseInfo } = await import(path.join(root, 'web/page/network-view.js'));
+const { describe } = await import(path.join(root, 'web/page/packets.js'));
+const { PcapReader, pcapFile } = await import(path.join(root, 'web/lib/pcap.js'));
+const { parseInfo } = await import(path.join(root, 'web/lib/network-info.js'));
 const { joinCommandLine, splitCommandLine } = await import(path.join(root, 'web/lib/commandline.js'));
 
 const bytes = (...parts) => Uint8Array.from(parts.flatMap((p) => (typeof p === 'string' ? (/^[0-9a-f ]+$/.test(p) ? p.replaceAll(' ', '').match(/../g).map((h) => parseInt(h, 16)) : [...p].map((c) => c.charCodeAt(0))) : [...p])));

@@ -10,6 +10,8 @@
  * is an event "error".
  */
 import { hidOfCode, keyOfCharacter, SHIFT } from './keys.js';
+import { parseInfo } from './network-info.js';
+import { PcapReader } from './pcap.js';
 import { Qmp } from './qmp.js';
 import { splitCommandLine } from './commandline.js';
 import { Terminal } from './terminal.js';
@@ -21,25 +23,27 @@ const KEY_MS = 25; // between the strokes of type(): firmware keeps 15 keys, the
 const STOP_MS = 2000; // for a PC that is asked to end
 
 export class PC extends EventTarget {
-  state = 'starting'; // running, paused, ended, failed
+  #settle = null; // {resolve, reject} of `started`
+  /** @type {'starting' | 'running' | 'paused' | 'ended' | 'failed'} */
+  state = 'starting';
   /** @type {Map<string, Terminal>} */
   terminals = new Map();
   screenSize = { width: 720, height: 400 };
+  /** @type {Promise<PC>} kept when it runs, or rejected with what is wrong */
+  started = new Promise((resolve, reject) => {
+    this.#settle = { resolve, reject };
+  });
   #worker;
   #fileTransfer;
   #qmp = null;
   #commands = new Map(); // id -> {resolve, reject}
   #lastId = 0;
-  #settle = null; // {resolve, reject} of `started`
 
-  /** See slipway.d.ts: StartOptions. */
+  /** @param {object} options - StartOptions of slipway.d.ts */
   constructor({ args = [], files = {}, baseURL = document.baseURI, canvas = null, fileTransfer = false, on = {} }) {
     super();
     this.#fileTransfer = fileTransfer;
     for (const [name, listener] of Object.entries(on)) this.addEventListener(name, (e) => listener(e.detail, this));
-    this.started = new Promise((resolve, reject) => {
-      this.#settle = { resolve, reject };
-    });
     try {
       this.args = typeof args === 'string' ? splitCommandLine(args) : [...args];
       for (const feature of ['WebAssembly', 'Worker', 'OffscreenCanvas']) {
@@ -107,7 +111,7 @@ export class PC extends EventTarget {
       this.screenSize = { width, height };
       this.#emit('resize', this.screenSize);
     },
-    captured: ({ data }) => this.#emit('captured', data),
+    captured: ({ data }) => this.#onCaptured(data),
     reply: ({ id, value, error }) => {
       const { resolve, reject } = this.#commands.get(id);
       this.#commands.delete(id);
@@ -123,6 +127,13 @@ export class PC extends EventTarget {
     },
     failed: ({ message }) => this.#fail(message),
   };
+  #pcap = null;
+
+  #onCaptured(data) {
+    this.#emit('captured', data);
+    for (const frame of this.#pcap.feed(data)) this.#emit('frame', frame);
+  }
+
   #transfer = null;
   #hidden = new Map(); // terminals of our own: name -> Terminal
 
@@ -167,6 +178,7 @@ export class PC extends EventTarget {
   #close(error) {
     this.#worker?.terminate();
     this.#worker = null;
+    this.watchNetwork(0);
     document.removeEventListener('visibilitychange', this.#visibility);
     this.#qmp?.close(error);
     this.#transfer?.close(error);
@@ -273,9 +285,11 @@ export class PC extends EventTarget {
 
   // ---- Terminals, screen, keys ----
 
-  /** Serial port @n; with -nographic the first one is on "stdio". */
+  /** The terminal of serial port @n; with -nographic the first one is on "stdio". */
   serial(n = 0) {
-    return this.terminals.get(`serial${n}`) ?? (n === 0 ? this.terminals.get('stdio') : undefined);
+    const terminal = this.terminals.get(`serial${n}`) ?? (n === 0 ? this.terminals.get('stdio') : undefined);
+    if (!terminal) throw new Error(`serial port ${n} is not on a terminal ("-serial vc"); these are: ${[...this.terminals.keys()].join(', ')}`);
+    return terminal;
   }
 
   /** Shows the screen on a canvas element, from now on; an element can be given away only once. */
@@ -355,6 +369,25 @@ export class PC extends EventTarget {
     await this.qmp('set_link', { name, up });
   }
 
+  /** Cards and netdevs, what they are plugged into, their counters. @returns {Promise<import('./slipway.js').NetworkClient[]>} */
+  async network() {
+    return parseInfo(await this.monitor('info network'));
+  }
+
+  /** From now on event "network" tells what network() gives whenever something of it has changed, looked at every @ms; 0 ends it. */
+  watchNetwork(ms = 1000) {
+    clearInterval(this.#watch);
+    let last = '';
+    const look = async () => {
+      const clients = await this.network();
+      const text = JSON.stringify(clients);
+      if (text !== last) this.#emit('network', clients);
+      last = text;
+    };
+    this.#watch = ms ? setInterval(() => look().catch(() => {}), ms) : null; // it may end meanwhile
+  }
+  #watch = null;
+
   // ---- Looking on ----
 
   /** How many instructions the guest has run. */
@@ -362,8 +395,9 @@ export class PC extends EventTarget {
     return this.#command('instructions');
   }
 
-  /** Frames of a netdev come as a pcap stream in events "captured", until stopCapture(). */
+  /** Frames of a netdev come one by one in events "frame", and as a pcap stream in events "captured", until stopCapture(). */
   startCapture(netdev, { id = 'page-capture', maxLength = 0 } = {}) {
+    this.#pcap = new PcapReader();
     return this.#command('capture', { netdev, id, maxLength });
   }
 

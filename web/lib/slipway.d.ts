@@ -29,12 +29,40 @@ export interface PCEvents {
   restored: null;
   /** How far putFile() or getFile() is. */
   transfer: { path: string; direction: 'put' | 'get'; loaded: number; total: number };
+  /** After watchNetwork(): something of this has changed. */
+  network: NetworkClient[];
+  /** A frame of the netdev of startCapture(). */
+  frame: Frame;
   /** A piece of the pcap stream of startCapture(). */
   captured: Uint8Array;
   /** The exit status: 0 after power-off. */
   exit: number;
   /** Its message is for people. No other event follows. */
   error: Error;
+}
+
+/** A network card or a netdev; counters are of what it took from its peer: the card from the network, the netdev from the guest. */
+export interface NetworkClient {
+  name: string;
+  /** "nic" for a card, or the netdev's kind: "user", "socket", "hubport" ... */
+  type: string;
+  /** More of it, as the monitor's "info network" has it: "model=e1000,macaddr=52:54:00:12:34:56". */
+  details: string;
+  /** The hub that it is plugged into: "hub 0"; or else the other end's name; "" if there is none. */
+  hub: string;
+  peer: string;
+  link: 'up' | 'down';
+  frames: number;
+  bytes: number;
+  dropped: number;
+}
+
+export interface Frame {
+  /** In seconds since 1970. */
+  time: number;
+  /** Bytes that it has; data may be cut short by maxLength. */
+  length: number;
+  data: Uint8Array;
 }
 
 export interface StartOptions {
@@ -89,9 +117,13 @@ export class PC extends EventTarget {
   /** A device is gone when the guest has let go of it: event qmp, DEVICE_DELETED. */
   unplug(kind: 'device' | 'netdev', id: string): Promise<void>;
   setLink(name: string, up: boolean): Promise<void>;
+  network(): Promise<NetworkClient[]>;
+  /** Looks every so many ms, by default 1000, and tells in event network what has changed; 0 ends it. */
+  watchNetwork(ms?: number): void;
   changeMedium(drive: string, file?: string | Blob | null): Promise<void>;
 
-  serial(n?: number): Terminal | undefined;
+  /** Throws if the options put that serial port elsewhere. */
+  serial(n?: number): Terminal;
   qmp(command: string, args?: object): Promise<any>;
   monitor(line: string): Promise<string>;
 

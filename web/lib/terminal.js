@@ -7,6 +7,8 @@
 const KEEP = 1 << 18;
 
 export class Terminal {
+  /** @type {string} as the chardev is called: "serial0", "compat_monitor0" */
+  name;
   #listeners = new Set();
   #history = [];
   #historyLength = 0;

@@ -4,39 +4,11 @@
  * packets.js).
  */
 import { Diagram } from './diagram.js';
-import { describe, hexDump, PcapReader, pcapFile } from './packets.js';
+import { describe, hexDump } from './packets.js';
+import { PcapReader, pcapFile } from './pcap.js';
 
 const MAX_BYTES = 64 << 20; // of captured frames that are kept
 const MAX_ROWS = 300; // that are shown
-
-/** @typedef {{name: string, hub: string, peer: string, type: string, link: string, frames: number, bytes: number, dropped: number}} Client */
-
-/** Takes "info network" apart. @returns {Client[]} */
-export function parseInfo(text) {
-  const clients = [];
-  let hub = '';
-  let nic = null;
-  for (const line of text.split(/\r?\n/)) {
-    const isHub = /^hub (\d+)/.exec(line);
-    if (isHub) {
-      hub = `hub ${isHub[1]}`;
-      continue;
-    }
-    const client = /^( \\ )?(.*): index=\d+,type=([\w-]+),?(.*)$/.exec(line);
-    const stats = /^ {3}link=(\w+),frames=(\d+),bytes=(\d+),.*dropped=(\d+)/.exec(line);
-    if (client) {
-      const [, below, label, type, details] = client;
-      const name = label.split(': ').at(-1);
-      if (!below) hub = '';
-      clients.push({ name, hub: below && hub ? hub : '', peer: '', type, details });
-      if (!below) nic = clients.at(-1);
-      else if (!hub && nic) Object.assign(nic, { peer: name }), Object.assign(clients.at(-1), { peer: nic.name });
-    } else if (stats) {
-      Object.assign(clients.at(-1), { link: stats[1], frames: Number(stats[2]), bytes: Number(stats[3]), dropped: Number(stats[4]) });
-    }
-  }
-  return clients;
-}
 
 export function humanBytes(n) {
   for (const [unit, size] of [['GB', 1e9], ['MB', 1e6], ['kB', 1e3]]) if (n >= size) return `${(n / size).toFixed(n < 10 * size ? 1 : 0)} ${unit}`;
@@ -150,7 +122,7 @@ export class NetworkView {
 
   /** Asks the PC and shows the answer. @returns {{down: number, up: number}} bytes a second to and from the guest */
   async update() {
-    const clients = parseInfo(await this.#pc.monitor('info network'));
+    const clients = await this.#pc.network();
     const now = performance.now();
     const rates = { down: 0, up: 0 };
     this.latest = clients;

@@ -37,6 +37,8 @@ const calls = {
   plug: (kind, text) => element.pc.plug(kind, text),
   unplug: (kind, id) => element.pc.unplug(kind, id),
   setLink: (name, up) => element.pc.setLink(name, up),
+  network: () => element.pc.network(),
+  watchNetwork: (ms) => element.pc.watchNetwork(ms),
   changeMedium: (drive, file) => element.pc.changeMedium(drive, file),
   startCapture: (netdev, options) => element.pc.startCapture(netdev, options),
   stopCapture: (id) => element.pc.stopCapture(id),
@@ -67,7 +69,7 @@ element.addEventListener('start', ({ detail: pc }) => {
     terminal.listen((data) => post({ event: 'output', detail: { terminal: terminal.name, data } }));
   });
 });
-for (const event of ['state', 'progress', 'log', 'resize', 'qmp', 'restored', 'transfer', 'captured', 'exit']) {
+for (const event of ['state', 'progress', 'log', 'resize', 'qmp', 'restored', 'transfer', 'network', 'frame', 'captured', 'exit']) {
   element.addEventListener(event, ({ detail }) => post({ event, detail }));
 }
 element.addEventListener('error', ({ detail }) => post({ event: 'error', detail: detail.message }));

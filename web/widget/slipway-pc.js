@@ -12,7 +12,7 @@ import { Slipway } from './slipway.js';
 import { ScreenView } from './screen-view.js';
 
 const sheet = (name) => `<link rel="stylesheet" href="${new URL(name, import.meta.url)}">`;
-const EVENTS = ['state', 'terminal', 'progress', 'log', 'resize', 'qmp', 'restored', 'transfer', 'captured', 'exit', 'error'];
+const EVENTS = ['state', 'terminal', 'progress', 'log', 'resize', 'qmp', 'restored', 'transfer', 'network', 'frame', 'captured', 'exit', 'error'];
 
 export class SlipwayPC extends HTMLElement {
   static observedAttributes = ['view'];
