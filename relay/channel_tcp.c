@@ -21,7 +21,6 @@
 
 enum {
     WINDOW = 512 << 10,
-    READ = (64 << 10) - RELAY_HEADER, /* what makes a block of the queue */
     READS_AT_ONCE = 4,
 };
 
@@ -61,8 +60,9 @@ static void readable(void *owner)
             tcp_want_read(c->tcp, false);
             return;
         }
-        size_t room = c->ch.credit.send < READ ? c->ch.credit.send : READ;
-        uint8_t *out = session_begin_message(s, room);
+        size_t most = CONNECTION_PIECE - RELAY_HEADER;
+        size_t room = c->ch.credit.send < most ? c->ch.credit.send : most;
+        uint8_t *out = session_stream_piece(s);
         if (!out) {
             tcp_want_read(c->tcp, false);
             return;
@@ -82,7 +82,7 @@ static void readable(void *owner)
             return;
         }
         relay_credit_spend(&c->ch.credit, (uint32_t)n);
-        session_end_message(s, RELAY_DATA, c->ch.number, (size_t)n);
+        session_send_stream_piece(s, c->ch.number, (size_t)n);
         if ((size_t)n < room)
             return;
     }

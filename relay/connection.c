@@ -5,6 +5,11 @@
  * connection_is_full() and are called when the queue is short again; those that can't are bounded
  * by CONNECTION_MOST, at which a client that doesn't read is cut off.
  *
+ * A stream is read into the relay's one spare block, long, since how much will come isn't known. If
+ * it fills a good part of it, the block goes into the queue as it is; if not, the bytes are copied.
+ * So the queue's blocks have about the size of what is in them, and `queued` counts what else they
+ * cost: a client that reads slowly can't have much kept for few bytes.
+ *
  * Rates: each connection has an allowance of bytes, both directions, and of frames, that grows with
  * time up to a quarter of a second's worth (but room for one batch at least). Below zero the
  * connection is held: nothing is read and nothing is written until it is above again.
@@ -20,7 +25,9 @@
 
 enum {
     BLOCK_MIN = 2 << 10,
-    BLOCK_MAX = 64 << 10, /* messages are joined up to here */
+    BLOCK_MAX = 64 << 10,                                /* messages are joined up to here */
+    BLOCK_COST = sizeof(struct outgoing) + LWS_PRE + 16, /* of one, beside its bytes */
+    PIECE_WHOLE = CONNECTION_PIECE / 4, /* as little is copied out of the spare block */
     WRITES_AT_ONCE = 64,
     CLOSE_S = 5,
 };
@@ -147,8 +154,18 @@ static void release(void *owner)
         return;
     timer_stop(c->rate_timer);
     c->held = false;
-    lws_rx_flow_control(c->wsi, 1);
+    if (!c->paused)
+        lws_rx_flow_control(c->wsi, 1);
     lws_callback_on_writable(c->wsi);
+}
+
+void connection_pause(struct connection *c, bool on)
+{
+    if (c->paused == on || c->closing)
+        return;
+    c->paused = on;
+    if (!c->held)
+        lws_rx_flow_control(c->wsi, !on);
 }
 
 void connection_limit(struct connection *c, const struct policy *p)
@@ -183,22 +200,21 @@ void connection_received(struct connection *c, const uint8_t *data, size_t len, 
 
 /* ---- out ---- */
 
-static struct outgoing *add_block(struct connection *c, size_t len)
+static struct outgoing *new_block(size_t room)
 {
-    size_t room = len > BLOCK_MIN ? len : BLOCK_MIN;
     struct outgoing *o = malloc(sizeof *o + LWS_PRE + room);
-    if (!o)
-        return NULL;
-    o->next = NULL;
-    o->len = 0;
-    o->last = SIZE_MAX;
-    o->room = room;
+    if (o)
+        *o = (struct outgoing){ .last = SIZE_MAX, .room = room };
+    return o;
+}
+
+static void append(struct connection *c, struct outgoing *o)
+{
     if (c->tail)
         c->tail->next = o;
     else
         c->head = o;
     c->tail = o;
-    return o;
 }
 
 /* The last block with @len bytes free; it may move. */
@@ -218,22 +234,31 @@ static struct outgoing *widen(struct connection *c, size_t len)
     return o;
 }
 
+/* May so many more bytes be queued? If not, the connection ends. */
+static bool has_room(struct connection *c, size_t len)
+{
+    if (c->closing)
+        return false;
+    if (c->queued + len <= CONNECTION_MOST)
+        return true;
+    log_event(LOG_WARN, "limit", "peer=%s text=\"doesn't read\"", c->peer);
+    connection_drop_queue(c);
+    connection_close(c, 4000 + RELAY_LIMIT);
+    return false;
+}
+
 uint8_t *connection_reserve(struct connection *c, size_t len, bool join)
 {
     struct outgoing *o = c->tail;
-    if (c->closing)
+    if (!has_room(c, len))
         return NULL;
-    if (c->queued + len > CONNECTION_MOST) {
-        log_event(LOG_WARN, "limit", "peer=%s text=\"doesn't read\"", c->peer);
-        connection_drop_queue(c);
-        connection_close(c, 4000 + RELAY_LIMIT);
-        return NULL;
-    }
     if (o && join && o->len + len <= BLOCK_MAX) {
         if (o->room - o->len < len)
             o = widen(c, len);
     } else {
-        o = add_block(c, len);
+        o = new_block(join && len < BLOCK_MIN ? BLOCK_MIN : len);
+        if (o)
+            append(c, o);
     }
     if (o)
         return o->data + LWS_PRE + o->len;
@@ -243,12 +268,39 @@ uint8_t *connection_reserve(struct connection *c, size_t len, bool join)
 
 void connection_commit(struct connection *c, size_t len)
 {
+    size_t more = len + (c->tail->len ? 0 : BLOCK_COST);
     if (!c->queued)
         lws_callback_on_writable(c->wsi);
     c->tail->len += len;
-    c->queued += len;
-    c->relay->metrics.memory_bytes += len;
+    c->queued += more;
+    c->relay->metrics.memory_bytes += more;
     c->was_full |= connection_is_full(c);
+}
+
+uint8_t *connection_piece(struct connection *c)
+{
+    struct relay *relay = c->relay;
+    if (!relay->spare)
+        relay->spare = new_block(CONNECTION_PIECE);
+    return relay->spare ? relay->spare->data + LWS_PRE : NULL;
+}
+
+bool connection_send_piece(struct connection *c, size_t len, bool join)
+{
+    struct outgoing *spare = c->relay->spare;
+    if (len < PIECE_WHOLE) {
+        uint8_t *p = connection_reserve(c, len, join);
+        if (!p)
+            return false;
+        memcpy(p, spare->data + LWS_PRE, len);
+    } else {
+        if (!has_room(c, len))
+            return false;
+        c->relay->spare = NULL;
+        append(c, spare);
+    }
+    connection_commit(c, len);
+    return true;
 }
 
 void connection_close(struct connection *c, uint16_t code)
@@ -269,9 +321,9 @@ static bool write_block(struct connection *c)
     c->head = o->next;
     if (!c->head)
         c->tail = NULL;
-    c->queued -= o->len;
-    c->relay->metrics.memory_bytes -= o->len;
     if (o->len) {
+        c->queued -= o->len + BLOCK_COST;
+        c->relay->metrics.memory_bytes -= o->len + BLOCK_COST;
         n = lws_write(c->wsi, o->data + LWS_PRE, o->len, LWS_WRITE_BINARY);
         c->relay->metrics.sent_bytes_total += o->len;
         c->bytes_left -= (int64_t)o->len;

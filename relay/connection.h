@@ -37,9 +37,10 @@ struct outgoing {
 };
 
 enum {
-    CONNECTION_FULL = 256 << 10, /* bytes in the queue above which senders should wait */
-    CONNECTION_LOW = 64 << 10,   /* below which they go on */
-    CONNECTION_MOST = 4 << 20,   /* which nobody needs who reads at all: the connection ends */
+    CONNECTION_FULL = 256 << 10,  /* bytes in the queue above which senders should wait */
+    CONNECTION_LOW = 64 << 10,    /* below which they go on */
+    CONNECTION_MOST = 4 << 20,    /* which nobody needs who reads at all: the connection ends */
+    CONNECTION_PIECE = 256 << 10, /* bytes that a stream is read in at most */
 };
 
 struct connection {
@@ -50,7 +51,7 @@ struct connection {
     char peer[64];     /* its address, for the log */
     uint64_t peer_key; /* in relay->by_address */
     struct outgoing *head, *tail;
-    size_t queued; /* bytes */
+    size_t queued; /* bytes, with what the blocks themselves cost */
     bool was_full;
     bool closing; /* after the queue; nothing is received any more */
     bool close_sent;
@@ -60,6 +61,7 @@ struct connection {
     int64_t bytes_left, frames_left;
     struct timer *rate_timer; /* running: it waits for its allowance */
     bool held;
+    bool paused; /* connection_pause() */
 };
 
 struct connection *connection_new(struct relay *relay, struct lws *wsi,
@@ -79,6 +81,11 @@ void connection_free(struct connection *c);
 uint8_t *connection_reserve(struct connection *c, size_t len, bool join);
 /* So many of them are there now. */
 void connection_commit(struct connection *c, size_t len);
+/* CONNECTION_PIECE bytes to read into, which are everybody's; NULL: no memory.
+ * connection_send_piece() sends the first @len of them, joined with others if @join and they are
+ * few. False: the connection is being closed. */
+uint8_t *connection_piece(struct connection *c);
+bool connection_send_piece(struct connection *c, size_t len, bool join);
 static inline bool connection_is_full(const struct connection *c)
 {
     return c->queued >= CONNECTION_FULL;
@@ -89,6 +96,9 @@ void connection_close(struct connection *c, uint16_t code);
 void connection_drop_queue(struct connection *c);
 /* The rates of @p count from here on. */
 void connection_limit(struct connection *c, const struct policy *p);
+/* Reads nothing more of the client until it is called again with false. What was read already (one
+ * read of the socket) still comes, later. */
+void connection_pause(struct connection *c, bool on);
 /* The client sent so many Ethernet frames. */
 void connection_count_frames(struct connection *c, unsigned n);
 

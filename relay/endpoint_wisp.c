@@ -10,7 +10,10 @@
  * What the protocol lacks shows here: a connection that fails is told by CLOSE after the client has
  * begun to send, a half-closed one can't be told at all (the client is closed when both ends are
  * done or the server's side ends), and towards the client only TCP and the connection's queue hold
- * back.
+ * back. CONTINUE counts packets, which may have any length, and a client may have a second lot
+ * under way when it comes: when what servers don't take yet is too much, nothing of that client is
+ * read, as TCP would do, and a stream that takes nothing meanwhile is closed, for the sake of the
+ * others.
  *
  * A host goes through the resolver, and the first of its addresses that the filter allows is the
  * one that is connected to.
@@ -46,8 +49,10 @@ enum {
     HEADER = 5,
     PACKETS = 128,          /* that a stream may have under way to the relay */
     PACKET_MAX = 256 << 10, /* bytes */
-    PENDING_MAX = 4 << 20,  /* bytes of a stream that its server doesn't take */
-    READ = 64 << 10,
+    PENDING_HIGH = 4 << 20, /* bytes of a client that servers don't take, at which it isn't read */
+    STUCK_MS = 10000,       /* so long a stream may hold the others up */
+    TICK_MS = 2000,
+    PIECE = 128 << 10, /* bytes of a server in a packet */
     READS_AT_ONCE = 4,
     HOST_MAX = 255,
     CLOSE_POLICY = 1008,
@@ -65,9 +70,10 @@ struct stream {
     struct buffer early;  /* what came before there was a socket */
     unsigned early_packets;
     struct tcp *tcp;
-    size_t pending; /* bytes that tcp has not sent yet */
-    unsigned taken; /* packets since the last CONTINUE */
-    int fd;         /* udp */
+    size_t pending;    /* bytes that tcp has not sent yet */
+    unsigned taken;    /* packets since the last CONTINUE */
+    uint64_t moved_ms; /* when its server took something */
+    int fd;            /* udp */
     struct watch *watch;
     uint64_t used_ms; /* udp: when something went through */
 };
@@ -82,14 +88,19 @@ struct client {
 
 /* ---- packets to the client ---- */
 
+static void put_header(uint8_t *p, unsigned type, uint32_t stream)
+{
+    p[0] = (uint8_t)type;
+    for (int i = 0; i < 4; i++)
+        p[1 + i] = (uint8_t)(stream >> 8 * i);
+}
+
 static uint8_t *begin(struct client *c, unsigned type, uint32_t stream, size_t len)
 {
     uint8_t *p = connection_reserve(c->guest.connection, HEADER + len, false);
     if (!p)
         return NULL;
-    p[0] = (uint8_t)type;
-    for (int i = 0; i < 4; i++)
-        p[1 + i] = (uint8_t)(stream >> 8 * i);
+    put_header(p, type, stream);
     return p + HEADER;
 }
 
@@ -106,6 +117,22 @@ static void send_continue(struct client *c, uint32_t stream, uint32_t packets)
     for (int i = 0; i < 4; i++)
         p[i] = (uint8_t)(packets >> 8 * i);
     end(c, 4);
+}
+
+static uint64_t now_ms(const struct client *c)
+{
+    return uv_now(&c->guest.connection->relay->loop);
+}
+
+/* Reads on, or not, by how much the relay holds. */
+static void control(struct client *c)
+{
+    uint64_t memory = c->guest.policy->memory / 2;
+    uint64_t high = memory < PENDING_HIGH ? memory : PENDING_HIGH;
+    if (c->pending >= high)
+        connection_pause(c->guest.connection, true);
+    else if (c->pending <= high / 2)
+        connection_pause(c->guest.connection, false);
 }
 
 static void stream_free(struct stream *s, bool reset)
@@ -125,12 +152,14 @@ static void stream_free(struct stream *s, bool reset)
 
 static void stream_close(struct stream *s, enum wisp_reason reason)
 {
-    uint8_t *p = begin(s->client, CLOSE, s->number, 1);
+    struct client *c = s->client;
+    uint8_t *p = begin(c, CLOSE, s->number, 1);
     if (p) {
         *p = (uint8_t)reason;
-        end(s->client, 1);
+        end(c, 1);
     }
     stream_free(s, reason != VOLUNTARY);
+    control(c);
 }
 
 static enum wisp_reason reason_of(int error)
@@ -162,11 +191,14 @@ static void send_tcp(struct stream *s, const uint8_t *data, size_t len, unsigned
     s->pending += len;
     s->client->pending += len;
     s->taken += packets;
-    if (s->pending > PENDING_MAX || s->client->pending > s->client->guest.policy->memory) {
+    if (s->client->pending > s->client->guest.policy->memory) {
         stream_close(s, THROTTLED);
         return;
     }
+    if (s->pending == len)
+        s->moved_ms = now_ms(s->client);
     tcp_write(s->tcp, data, len);
+    control(s->client);
     give_back(s);
 }
 
@@ -185,15 +217,16 @@ static void readable(void *owner)
     struct stream *s = owner;
     struct client *c = s->client;
     for (int i = 0; i < READS_AT_ONCE; i++) {
-        uint8_t *p =
-            connection_is_full(c->guest.connection) ? NULL : begin(c, DATA, s->number, READ);
+        struct connection *connection = c->guest.connection;
+        uint8_t *p = connection_is_full(connection) ? NULL : connection_piece(connection);
         if (!p) {
             tcp_want_read(s->tcp, false);
             return;
         }
-        ssize_t n = tcp_read(s->tcp, p, READ);
+        ssize_t n = tcp_read(s->tcp, p + HEADER, PIECE);
         if (n > 0) {
-            end(c, (size_t)n);
+            put_header(p, DATA, s->number);
+            connection_send_piece(connection, HEADER + (size_t)n, false);
         } else {
             if (n != -1)
                 stream_close(s, n ? reason_of((int)(-n - 1)) : VOLUNTARY);
@@ -207,6 +240,8 @@ static void written(void *owner, size_t bytes)
     struct stream *s = owner;
     s->pending -= bytes;
     s->client->pending -= bytes;
+    s->moved_ms = now_ms(s->client);
+    control(s->client);
     give_back(s);
 }
 
@@ -228,7 +263,7 @@ static void udp_ready(void *owner, int events)
         ssize_t n = recv(s->fd, dgram, sizeof dgram, 0);
         if (n < 0)
             return; /* UDP's errors have no words in Wisp */
-        s->used_ms = uv_now(&c->guest.connection->relay->loop);
+        s->used_ms = now_ms(c);
         uint8_t *p = connection_is_full(c->guest.connection) || n > RELAY_DGRAM_MAX
                          ? NULL
                          : begin(c, DATA, s->number, (size_t)n);
@@ -250,7 +285,7 @@ static int open_udp(struct stream *s, const struct relay_address *dial)
     s->watch = watch_new(&relay->loop, s->fd, udp_ready, s);
     if (!s->watch)
         return ENOMEM;
-    s->used_ms = uv_now(&relay->loop);
+    s->used_ms = now_ms(s->client);
     watch_set(s->watch, UV_READABLE);
     return 0;
 }
@@ -262,16 +297,16 @@ static void stream_send(struct stream *s, const uint8_t *data, size_t len)
     if (s->lookup) { /* TCP: joined, as in a stream; UDP: a question is asked again anyway */
         if (s->udp)
             return;
-        if (buffer_len(&s->early) + len > PENDING_MAX ||
-            s->client->pending + len > s->client->guest.policy->memory ||
+        if (s->client->pending + len > s->client->guest.policy->memory ||
             !buffer_add(&s->early, data, len)) {
             stream_close(s, THROTTLED);
             return;
         }
         s->client->pending += len;
         s->early_packets++;
+        control(s->client);
     } else if (s->udp) {
-        s->used_ms = uv_now(&s->client->guest.connection->relay->loop);
+        s->used_ms = now_ms(s->client);
         if (send(s->fd, data, len, MSG_NOSIGNAL) < 0)
             log_event(LOG_DEBUG, "wisp", "error=%s", log_string(strerror(errno)));
     } else {
@@ -390,8 +425,10 @@ static void packet(struct client *c, const uint8_t *p, size_t len)
             stream_send(s, p + HEADER, len - HEADER);
         break;
     case CLOSE:
-        if (s)
+        if (s) {
             stream_free(s, len > HEADER && p[HEADER] != VOLUNTARY);
+            control(c);
+        }
         break;
     default: break; /* Wisp: unknown ones are ignored */
     }
@@ -431,16 +468,20 @@ static void writable(void *owner)
     }
 }
 
-/* Wisp has no end of a UDP stream but the client's: what is idle for long goes. */
-static void close_idle(void *owner)
+/* Wisp has no end of a UDP stream but the client's: what is idle for long goes. And what holds the
+ * others up. */
+static void tick(void *owner)
 {
     struct client *c = owner;
-    struct relay *relay = c->guest.connection->relay;
-    uint64_t now = uv_now(&relay->loop);
+    uint64_t now = now_ms(c);
+    uint64_t udp_ms = c->guest.connection->relay->config->udp_timeout_s * 1000;
+    bool paused = c->guest.connection->paused;
     for (size_t i = 0; i < c->streams.room;) {
         struct stream *s = c->streams.slots[i].value;
-        if (s && s->watch && now - s->used_ms > relay->config->udp_timeout_s * 1000)
+        if (s && s->watch && now - s->used_ms > udp_ms)
             stream_close(s, TIMED_OUT);
+        else if (s && paused && s->pending && now - s->moved_ms > STUCK_MS)
+            stream_close(s, THROTTLED);
         else
             i++;
     }
@@ -455,9 +496,9 @@ static void *open_client(struct connection *connection, const char *rest, bool g
         free(c);
         return NULL;
     }
-    c->timer = timer_new(&connection->relay->loop, close_idle, c);
+    c->timer = timer_new(&connection->relay->loop, tick, c);
     if (c->timer)
-        timer_start(c->timer, 5000, 5000);
+        timer_start(c->timer, TICK_MS, TICK_MS);
     send_continue(c, 0, PACKETS);
     return c;
 }

@@ -5,11 +5,20 @@
 #include "relay/guest.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "relay/log.h"
+#include "relay/loop.h"
 #include "relay/token.h"
 
 enum { POLICY_VIOLATION = 1008 }; /* RFC 6455 7.4.1 */
+
+static void expired(void *owner)
+{
+    struct guest *g = owner;
+    log_event(LOG_INFO, "token", "peer=%s error=expired", g->connection->peer);
+    connection_close(g->connection, POLICY_VIOLATION);
+}
 
 bool guest_open(struct guest *g, struct connection *c)
 {
@@ -29,6 +38,17 @@ bool guest_open(struct guest *g, struct connection *c)
         connection_close(c, POLICY_VIOLATION);
         return false;
     }
+    if (g->token) {
+        uint64_t now = (uint64_t)time(NULL);
+        g->expiry = timer_new(&c->relay->loop, expired, g);
+        if (!g->expiry || expires <= now) {
+            connection_close(c, POLICY_VIOLATION);
+            timer_free(g->expiry);
+            policy_unref(g->policy);
+            return false;
+        }
+        timer_start(g->expiry, (expires - now) * 1000, 0);
+    }
     connection_limit(c, g->policy);
     return true;
 }
@@ -36,6 +56,7 @@ bool guest_open(struct guest *g, struct connection *c)
 void guest_close(struct guest *g)
 {
     log_event(LOG_INFO, "closed", "peer=%s", g->connection->peer);
+    timer_free(g->expiry);
     g->connection->policy = NULL;
     policy_unref(g->policy);
 }

@@ -1,6 +1,7 @@
 /*
  * What the endpoints for other programs' clients (/wisp/, /ether/ROOM, /qemu/ROOM) have in common:
- * who the client is. Their protocols carry no token, so it may stand in the URL: ?token=...
+ * who the client is. Their protocols carry no token, so it may stand in the URL: ?token=... When it
+ * expires the connection ends.
  */
 #ifndef SLIPWAY_RELAY_GUEST_H
 #define SLIPWAY_RELAY_GUEST_H
@@ -10,7 +11,8 @@
 struct guest {
     struct connection *connection;
     struct policy *policy;
-    bool token; /* has one */
+    bool token;           /* has one */
+    struct timer *expiry; /* of the token; NULL: none */
 };
 
 /* False: not allowed, and the connection is being closed. */

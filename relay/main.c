@@ -276,6 +276,7 @@ int main(int argc, char **argv)
     detach_all(&relay);
     server_free(relay.server);
     sessions_free(&relay);
+    free(relay.spare);
     resolver_free(relay.resolver);
     smb_stop(relay.smb);
     table_free(&relay.by_address);

@@ -57,18 +57,18 @@ static void put_header(uint8_t *p, unsigned type, uint32_t channel, size_t len)
         p[4 + i] = (uint8_t)(channel >> (24 - 8 * i));
 }
 
-uint8_t *session_begin_message(struct session *s, size_t len)
+uint8_t *session_stream_piece(struct session *s)
 {
-    uint8_t *p = s->connection ? connection_reserve(s->connection, RELAY_HEADER + len, true) : NULL;
+    uint8_t *p = s->connection && !s->connection->closing ? connection_piece(s->connection) : NULL;
     return p ? p + RELAY_HEADER : NULL;
 }
 
-void session_end_message(struct session *s, enum relay_type type, uint32_t channel, size_t len)
+void session_send_stream_piece(struct session *s, uint32_t channel, size_t len)
 {
-    struct outgoing *o = s->connection->tail;
-    o->last = o->len;
-    put_header(o->data + LWS_PRE + o->len, type, channel, len);
-    connection_commit(s->connection, RELAY_HEADER + len);
+    struct connection *c = s->connection;
+    put_header(connection_piece(c), RELAY_DATA, channel, len);
+    if (connection_send_piece(c, RELAY_HEADER + len, true))
+        c->tail->last = c->tail->len - RELAY_HEADER - len;
     s->sent_ms = now_ms(s);
 }
 
@@ -107,11 +107,14 @@ static uint8_t *extend(struct session *s, enum relay_type type, uint32_t channel
             }
         }
     }
-    p = session_begin_message(s, len);
+    p = connection_reserve(c, RELAY_HEADER + len, true);
     if (!p)
         return NULL;
-    session_end_message(s, type, channel, len);
-    return p;
+    put_header(p, type, channel, len);
+    c->tail->last = c->tail->len;
+    connection_commit(c, RELAY_HEADER + len);
+    s->sent_ms = now_ms(s);
+    return p + RELAY_HEADER;
 }
 
 bool session_send_frame(struct session *s, uint32_t channel, const uint8_t *frame, size_t len)

@@ -52,10 +52,10 @@ void sessions_free(struct relay *relay);
 /* Ends the connection with FAIL. */
 void session_fail(struct session *s, enum relay_error code, const char *text);
 void session_send(struct session *s, const struct relay_message *m);
-/* Room for a body of @len bytes in a message that session_end_message() completes with its real
- * length; NULL: the connection is ending. */
-uint8_t *session_begin_message(struct session *s, size_t len);
-void session_end_message(struct session *s, enum relay_type type, uint32_t channel, size_t len);
+/* CONNECTION_PIECE - RELAY_HEADER bytes to read a stream into; NULL: the connection is ending. The
+ * first @len of them go to the client as DATA. */
+uint8_t *session_stream_piece(struct session *s);
+void session_send_stream_piece(struct session *s, uint32_t channel, size_t len);
 /* Appends to the last message if that is a batch of the same type and channel which nothing
  * follows, else begins one; false: the connection is ending. */
 bool session_send_frame(struct session *s, uint32_t channel, const uint8_t *frame, size_t len);

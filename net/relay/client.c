@@ -8,7 +8,9 @@
  *       '------------- WAITING <----'                 '--> ENDED
  *
  * Attempts: the first one after a loss is made at once, the next ones after 0.1 s, doubled up to
- * 5 s, each longer by up to a half at random; a connection that lasted for STEADY_NS begins anew.
+ * 1 s, and to 5 s after half a minute, each longer by up to a half at random. So a relay that is
+ * started again soon has its clients back within 2 s. A connection that lasted for STEADY_NS begins
+ * anew.
  * The session is offered as long as the relay keeps it, after that a new one is asked for.
  *
  * Output. Messages are put one behind the other into `out`, a batch. The last one stays open: more
@@ -33,10 +35,12 @@
 #define PATIENCE_NS   (10 * SECOND) /* for a WebSocket, and for WELCOME */
 #define STEADY_NS     (2 * SECOND)
 #define FIRST_WAIT_NS (SECOND / 10)
+#define SOON_WAIT_NS  SECOND /* the longest of the first SOON attempts: half a minute */
 #define LAST_WAIT_NS  (5 * SECOND)
 #define LOOK_NS       (SECOND / 200) /* at a WebSocket that is full */
 #define BACKLOG_HIGH  (1 << 20)
 #define BACKLOG_MOST  (16 << 20)
+#define SOON          25
 #define CLOSE_NORMAL  1000 /* RFC 6455 7.4.1 */
 #define CLOSE_OWN     4000
 
@@ -164,10 +168,11 @@ static int64_t next_wait(struct relay_client *c)
     uint32_t chance;
     if (c->attempts++ == 0)
         return 0;
-    for (unsigned i = 2; i < c->attempts && wait < LAST_WAIT_NS; i++)
+    int64_t longest = c->attempts <= SOON ? SOON_WAIT_NS : LAST_WAIT_NS;
+    for (unsigned i = 2; i < c->attempts && wait < longest; i++)
         wait *= 2;
-    if (wait > LAST_WAIT_NS)
-        wait = LAST_WAIT_NS;
+    if (wait > longest)
+        wait = longest;
     c->ops->random(c->opaque, &chance, sizeof chance);
     return wait + (int64_t)((uint64_t)chance * (uint64_t)(wait / 2) >> 32);
 }

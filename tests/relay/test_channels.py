@@ -5,6 +5,7 @@ import struct
 import threading
 import time
 
+from namespace import add_address, resolv_conf  # of tests/net
 from relay import *
 
 LOCAL = "--egress", "public,loopback"
@@ -377,6 +378,26 @@ def test_dns(emulator):
         equal(c.expect(ANSWER, 1), struct.pack(">IHH", 9, 110, 0))
     with Relay("--dns", "off") as relay, Client(relay) as c:
         equal(c.open(1, DNS)[0], 13)
+
+
+@in_namespace
+def test_dns_of_the_system(emulator):
+    """Without `nameserver` those of /etc/resolv.conf are asked, one after the other; also for the names of Wisp's streams. With all
+    privileges gone."""
+    resolv_conf("# the first doesn't answer\nnameserver 127.0.0.9\nnameserver 127.0.0.53\n")
+    NameServer()
+    add_address("192.0.2.1")
+    with Server(echo, "192.0.2.1") as server, Relay("--egress", "documentation", *([] if os.getuid() else ["--user", "nobody"])) as relay:
+        with Client(relay) as c:
+            equal(c.open(1, DNS)[0], 0)
+            c.send(message(QUERY, 1, struct.pack(">I", 7) + dns_query("one.example")))
+            body = c.expect(ANSWER, 1)
+            equal((body[:8], body[-4:]), (struct.pack(">II", 7, 0), bytes([192, 0, 2, 1])))
+        with WebSocket(relay.port, "/wisp/", protocol=None) as ws:
+            ws.receive()
+            ws.send(struct.pack("<BIBH", 1, 1, 1, server.port) + b"two.example")
+            ws.send(struct.pack("<BI", 2, 1) + b"by name")
+            equal(ws.receive(), struct.pack("<BI", 2, 1) + b"by name")
 
 
 @in_namespace

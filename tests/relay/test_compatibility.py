@@ -1,5 +1,6 @@
 """Other programs' clients, unmodified: Wisp, Ethernet frames in messages, QEMU's stream through websockify."""
 import contextlib
+import hashlib
 import json
 import shutil
 import socket
@@ -49,6 +50,73 @@ def test_wisp_js_client(emulator):
         equal(node("wisp.mjs", f"ws://127.0.0.1:{relay.port}/wisp/", server.port, closed_port(), udp.getsockname()[1]),
               {"echo": True, "refused": 0x44, "blocked": 0x48, "name": "by name", "udp": "re: datagram"})
         equal(relay.metric("channels"), 0, "streams that are left")
+
+
+def wisp(port, target, query=""):
+    """A client by hand with stream 1 open."""
+    ws = WebSocket(port, "/wisp/" + query, protocol=None, timeout=60)
+    equal(ws.receive()[:5], struct.pack("<BI", 3, 0))
+    ws.send(struct.pack("<BIBH", 1, 1, 1, target) + b"127.0.0.1")
+    return ws
+
+
+def test_wisp_holds_clients_back_that_send_more_than_servers_take(emulator):
+    """Its credit counts packets, not bytes: what is too much waits in the client's own TCP. A stream that takes nothing at all ends."""
+    go, got = threading.Event(), hashlib.md5()
+
+    def slow(s):
+        go.wait(60)
+        while data := s.recv(1 << 20):
+            got.update(data)
+        s.sendall(b"all")
+    stop = threading.Event()
+    with Relay("--egress", "loopback") as relay, Server(slow) as server, Server(lambda s: stop.wait(60)) as stuck:
+        before = relay.memory()
+        with wisp(relay.port, server.port) as ws:
+            data, pieces = hashlib.md5(), [os.urandom(1 << 16) for _ in range(8)]
+
+            def send():
+                for n in range(640):  # 40 MiB, and never a look at what comes back
+                    ws.send(struct.pack("<BI", 2, 1) + pieces[n % 8])
+                    data.update(pieces[n % 8])
+            sender = threading.Thread(target=send, daemon=True)
+            sender.start()
+            sender.join(1)
+            check(sender.is_alive(), "nothing holds the client back")
+            check(relay.memory() - before < 24 << 20, lambda: f"the relay took {relay.memory() - before} bytes")
+            go.set()
+            sender.join(60)
+            check(not sender.is_alive(), "it goes on")
+            for _ in range(200):
+                if got.digest() == data.digest():
+                    break
+                time.sleep(0.1)
+            equal(got.digest(), data.digest(), "what arrived")
+        with wisp(relay.port, stuck.port) as ws:
+            sender = threading.Thread(target=lambda: [ws.send(struct.pack("<BI", 2, 1) + bytes(1 << 16)) for _ in range(400)], daemon=True)
+            sender.start()
+            while (packet := ws.receive())[0] == 3:
+                pass
+            equal(packet, struct.pack("<BIB", 4, 1, 0x49), "CLOSE, throttled")
+            sender.join(30)
+            check(not sender.is_alive(), "the client is read again")
+        stop.set()
+
+
+def test_tokens_of_other_clients_expire_too(emulator):
+    with tempfile.NamedTemporaryFile() as f:
+        f.write(bytes(range(40)))
+        f.flush()
+        with Relay("--secret", f.name, "--anonymous", "on") as relay:
+            token = subprocess.run([PROGRAM, "token", "--secret", f.name, "--expires", str(int(time.time()) + 3), "--rooms", "lab"],
+                                   capture_output=True, text=True, check=True).stdout.strip()
+            for path in "/wisp/", "/ether/lab", "/qemu/lab":
+                with WebSocket(relay.port, f"{path}?token={token}", protocol=None) as ws:
+                    try:
+                        while True:
+                            ws.receive()
+                    except Closed as e:
+                        equal((path, e.code), (path, 1008))
 
 
 def test_ether_endpoint_shares_rooms_with_channels(emulator):

@@ -17,8 +17,8 @@ def test_systemd_unit(emulator):
         raise Skip("no systemd-analyze")
     with open(UNIT) as f:
         text = f.read()
-    installed = text.replace("/usr/local/bin/slipway-relay", PROGRAM)
-    check(installed.count(PROGRAM) == 2, "the unit doesn't start /usr/local/bin/slipway-relay")
+    installed = text.replace("/usr/local/bin/slipway-relay", os.path.abspath(PROGRAM))
+    check(installed.count(os.path.abspath(PROGRAM)) == 2, "the unit doesn't start /usr/local/bin/slipway-relay")
     for name, unit in (("as it is", installed), ("for TAPs", re.sub(r"(?m)^#(AmbientCapabilities|CapabilityBoundingSet|DeviceAllow|PrivateDevices)=", r"\1=", installed))):
         last = re.findall(r"(?m)^(CapabilityBoundingSet|PrivateDevices)=(.*)$", unit)  # what counts; an empty one takes all back
         equal(dict(last), {"CapabilityBoundingSet": "", "PrivateDevices": "yes"} if unit == installed else
