@@ -112,3 +112,40 @@ export async function test_iframe_on_another_site_obeys_that_site_only(t) {
   t.equal(await stranger.evaluate(() => globalThis.events.length), 0, 'events that it hears of');
   t.expectedErrors = [/postMessage.*origin/];
 }
+
+export async function test_each_option_is_an_attribute_of_the_element(t) {
+  const page = await t.open('embed.html');
+  const args = await page.evaluate(async () => {
+    const element = document.querySelector('slipway-pc');
+    const { Slipway } = await import('./slipway.js');
+    const create = Slipway.create;
+    const { parseOptions } = await import('./option-table.js');
+    const options = [...parseOptions(await (await fetch('options.md')).text()).values()];
+    for (const { name, argument } of options) element.setAttributeNS(null, name, argument ? `a ${name}\n  b` : '');
+    element.setAttribute('class', 'x');
+    element.setAttribute('cmd', '-m 3');
+    const got = await new Promise((resolve) => {
+      Slipway.create = (given) => {
+        resolve(given.args);
+        return create(given);
+      };
+      element.start().catch(() => {});
+    });
+    Slipway.create = create;
+    return { got, wanted: `-m 3 ${options.map(({ name, argument }) => (argument ? `-${name} 'a ${name}' -${name} b` : `-${name}`)).join(' ')}` };
+  });
+  t.equal(args.got, args.wanted, 'the command line');
+
+  // In the address of the iframe's page, where there are capitals, and options may stand several times.
+  const other = await t.open('embed.html?m=16&bios=made/echo.bin&nodefaults=&chardev=vc,id=a&serial=chardev:a&chardev=vc,id=b&serial=chardev:b&view=a&autostart&origin=http://nobody');
+  await other.locator('.xterm-rows').getByText('READY').waitFor();
+  t.match(await other.evaluate(() => document.querySelector('slipway-pc').pc.monitor('info chardev').catch((e) => e.message)), /\bb\b/, 'the second one');
+
+  t.expectedErrors = [/404/, /postMessage/];
+  const bad = await t.open('embed.html?autostart&m=16&nic=none&cdrom=nowhere.iso');
+  const cover = bad.locator('[data-part=message]');
+  await t.eventually(() => cover.textContent(), /nowhere\.iso: 404.*\n.*Check the name/, 'the message');
+  await t.picture(bad, 'message');
+  await t.accessible(bad, 'the message');
+  t.equal(await bad.getByRole('button', { name: 'Start again' }).isVisible(), true, 'the button');
+}

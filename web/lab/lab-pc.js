@@ -2,11 +2,12 @@
  * A PC of a lab: its card in the page with buttons, terminals, screen and network, and the PC in it while it is on.
  */
 import { CHECK_PORT, argsOf, filesOf, hasCommandChecks, linkName } from './lab-file.js';
-import { NetworkView, humanBytes } from './network-view.js';
+import { NetworkView } from './network-view.js';
 import { ScreenView } from './screen-view.js';
 import { Slipway } from './slipway.js';
 import { Tabs } from './tabs.js';
 import { TerminalView } from './terminal-view.js';
+import { humanBytes } from './units.js';
 
 const MARKUP = `
 <header>

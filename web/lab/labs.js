@@ -9,8 +9,8 @@ import { Checks } from './checks.js';
 import { Diagram } from './diagram.js';
 import { LabPc } from './lab-pc.js';
 import { Messages } from './messages.js';
-import { humanBytes } from './network-view.js';
 import { Session, randomName } from './session.js';
+import { humanBytes } from './units.js';
 
 const UPDATE_MS = 1000;
 const get = (id) => document.getElementById(id);

@@ -2,7 +2,7 @@
  * What is on its way before a PC can run: all of it in one bar, with size and rate, and the files below. A bar has no number while
  * the size of a file isn't known (the server sends it compressed).
  */
-import { humanBytes } from './network-view.js';
+import { humanBytes } from './units.js';
 
 const create = (tag, properties = {}, ...children) => {
   const e = Object.assign(document.createElement(tag), properties);

@@ -6,14 +6,10 @@
 import { Diagram } from './diagram.js';
 import { describe, hexDump } from './packets.js';
 import { PcapReader, pcapFile } from './pcap.js';
+import { humanBytes } from './units.js';
 
 const MAX_BYTES = 64 << 20; // of captured frames that are kept
 const MAX_ROWS = 300; // that are shown
-
-export function humanBytes(n) {
-  for (const [unit, size] of [['GB', 1e9], ['MB', 1e6], ['kB', 1e3]]) if (n >= size) return `${(n / size).toFixed(n < 10 * size ? 1 : 0)} ${unit}`;
-  return `${Math.round(n)} B`;
-}
 
 /** Are all words of @filter in what describe() says about the frame? */
 export function matches(frame, filter) {

@@ -8,11 +8,12 @@ import { Slipway, joinCommandLine, splitCommandLine } from './slipway.js';
 import { Downloads } from './downloads.js';
 import { MachineEditor } from './machine-editor.js';
 import { Messages } from './messages.js';
-import { NetworkView, humanBytes } from './network-view.js';
+import { NetworkView } from './network-view.js';
 import { SavedStates } from './saved-states.js';
 import { ScreenView } from './screen-view.js';
 import { Tabs } from './tabs.js';
 import { TerminalView } from './terminal-view.js';
+import { humanBytes } from './units.js';
 
 // What scripts/run puts there, and its relay.
 const DEFAULT = '-m 512 -kernel guest/vmlinuz.gz -initrd guest/initrd.gz -append "console=ttyS0 quiet mitigations=off" ' +

@@ -2,7 +2,7 @@
  * Saved states of the PC: to a file, from a file, and kept in this browser (IndexedDB, with the command line that they fit).
  * A state that is kept, or a file of one, starts a PC by itself if none is there: it boots, and is replaced at once.
  */
-import { humanBytes } from './network-view.js';
+import { humanBytes } from './units.js';
 
 const DATABASE = 'slipway';
 const STORE = 'states';

@@ -1,7 +1,7 @@
 /**
  * A PC in an iframe, for pages of other sites: embed.html?cmd=...&view=...&autostart&controls=none&file-transfer&origin=https://the.page
  *
- * The parameters are <slipway-pc>'s attributes. With "origin" the page of exactly that origin can drive the PC by postMessage; anybody
+ * The parameters are <slipway-pc>'s attributes, all of the emulator's options among them. With "origin" the page of exactly that origin can drive the PC by postMessage; anybody
  * else's messages are ignored, and without it all are. Requests are {slipway: 1, id, call, args}; the answer is {slipway: 1, id,
  * value} or {slipway: 1, id, error}. Events come as {slipway: 1, event, detail} to that origin only.
  */
@@ -74,6 +74,13 @@ for (const event of ['state', 'progress', 'log', 'resize', 'qmp', 'restored', 't
 }
 element.addEventListener('error', ({ detail }) => post({ event: 'error', detail: detail.message }));
 
-for (const name of ['cmd', 'view', 'controls', 'file-transfer']) if (query.has(name)) element.setAttribute(name, query.get(name));
+for (const name of new Set(query.keys())) {
+  if (['origin', 'autostart'].includes(name)) continue;
+  try {
+    element.setAttributeNS(null, name, query.getAll(name).join('\n')); // which, unlike setAttribute(), knows capitals
+  } catch {
+    console.warn(`embed.html: '${name}' is no option`);
+  }
+}
 post({ event: 'ready' });
 if (query.has('autostart')) element.start().catch(() => {}); // the element tells
