@@ -9,6 +9,7 @@
 #include "net/dgram_link.h"
 #include "net/netdev.h"
 #include "net/relay/ether.h"
+#include "net/relay/socket_link.h"
 #include "net/socket_address.h"
 
 static struct net_client *over_multicast(struct machine *m, const char *name,
@@ -50,7 +51,8 @@ static struct net_client *create(struct machine *m, const char *name, const stru
 {
     struct socket_address local, remote;
     char info[200];
-    if (relay_ether_wanted(args))
+    bool relay = relay_ether_wanted(args);
+    if (relay && !keyval_get(args, "remote.type"))
         return relay_ether_new(m, "dgram", name, args, NULL, err);
     if (!socket_address_parse(&local, "local", args, err) ||
         !socket_address_parse(&remote, "remote", args, err))
@@ -59,6 +61,17 @@ static struct net_client *create(struct machine *m, const char *name, const stru
         error_set(err, "remote.type=fd makes no sense");
         return NULL;
     }
+    if (relay && (local.type != SOCKET_INET || remote.type != SOCKET_INET ||
+                  dgram_is_multicast(remote.host))) {
+        error_set(err, "through a relay only type=inet, without multicast, on both sides");
+        return NULL;
+    }
+    if (relay)
+        return relay_socket_new(m, "dgram", name,
+                                &(struct relay_socket_options){ .kind = RELAY_SOCKET_UDP,
+                                                                .remote = remote.where,
+                                                                .local = local.where },
+                                args, err);
     if (remote.type == SOCKET_INET && dgram_is_multicast(remote.host))
         return over_multicast(m, name, &local, &remote, err);
     if (!check(&local, &remote, err))

@@ -7,6 +7,7 @@
  *
  *   channel=NAME                                                  frames through a BroadcastChannel
  *   relay=URL,room=NAME                                           frames through a relay
+ *   relay=URL with listen=, connect= or udp=                      the same, sockets of the relay
  *
  * IPv4 only, as there; stream and dgram are the netdevs that know more.
  */
@@ -18,6 +19,7 @@
 #include "net/dgram_link.h"
 #include "net/netdev.h"
 #include "net/relay/ether.h"
+#include "net/relay/socket_link.h"
 #include "net/stream_link.h"
 
 /* "[HOST]:PORT" */
@@ -105,6 +107,25 @@ static struct net_client *over_fd(struct machine *m, const char *name, const cha
                           &ignored);
 }
 
+static struct net_client *at_relay(struct machine *m, const char *name, const struct keyval *args,
+                                   struct error *err)
+{
+    const char *listen = keyval_get(args, "listen"), *connect = keyval_get(args, "connect"),
+               *udp = keyval_get(args, "udp"), *local = keyval_get(args, "localaddr");
+    if (udp && !local) {
+        error_set(err, "localaddr= is mandatory with udp=");
+        return NULL;
+    }
+    struct relay_socket_options o = {
+        .kind = listen    ? RELAY_SOCKET_LISTEN
+                : connect ? RELAY_SOCKET_CONNECT
+                          : RELAY_SOCKET_UDP,
+        .remote = udp ? udp : connect,
+        .local = udp ? local : listen,
+    };
+    return relay_socket_new(m, "socket", name, &o, args, err);
+}
+
 static struct net_client *create(struct machine *m, const char *name, const struct keyval *args,
                                  struct error *err)
 {
@@ -112,7 +133,7 @@ static struct net_client *create(struct machine *m, const char *name, const stru
                *connect = keyval_get(args, "connect"), *mcast = keyval_get(args, "mcast"),
                *udp = keyval_get(args, "udp"), *local = keyval_get(args, "localaddr"),
                *channel = keyval_get(args, "channel");
-    if (relay_ether_wanted(args))
+    if (relay_ether_wanted(args) && !listen && !connect && !udp)
         return relay_ether_new(m, "socket", name, args, NULL, err);
     if (!!fd + !!listen + !!connect + !!mcast + !!udp + !!channel != 1) {
         error_set(err, "exactly one of listen=, connect=, mcast=, udp= or fd= is required");
@@ -122,6 +143,8 @@ static struct net_client *create(struct machine *m, const char *name, const stru
         error_set(err, "localaddr= is only valid with mcast= or udp=");
         return NULL;
     }
+    if (relay_ether_wanted(args))
+        return at_relay(m, name, args, err);
     if (channel)
         return channel_link_new(m, "socket", name, channel, err);
     if (mcast)

@@ -7,6 +7,7 @@
 
 #include "net/netdev.h"
 #include "net/relay/ether.h"
+#include "net/relay/socket_link.h"
 #include "net/socket_address.h"
 #include "net/stream_link.h"
 
@@ -18,7 +19,8 @@ static struct net_client *create(struct machine *m, const char *name, const stru
     };
     struct socket_address a;
     bool server = netdev_arg_bool(args, "server", false);
-    if (relay_ether_wanted(args))
+    bool relay = relay_ether_wanted(args);
+    if (relay && !keyval_get(args, "addr.type"))
         return relay_ether_new(m, "stream", name, args, NULL, err);
     if (!socket_address_parse(&a, "addr", args, err))
         return NULL;
@@ -34,6 +36,17 @@ static struct net_client *create(struct machine *m, const char *name, const stru
         error_set(err, "'addr.to' is only for servers");
         return NULL;
     }
+    if (relay && a.type != SOCKET_INET) {
+        error_set(err, "through a relay only addr.type=inet");
+        return NULL;
+    }
+    if (relay)
+        return relay_socket_new(m, "stream", name,
+                                &(struct relay_socket_options){
+                                    .kind = server ? RELAY_SOCKET_LISTEN : RELAY_SOCKET_CONNECT,
+                                    .remote = server ? NULL : a.where,
+                                    .local = server ? a.where : NULL },
+                                args, err);
     return stream_link_new(
         m, "stream", name,
         &(struct stream_link_options){ .kind = a.kind,

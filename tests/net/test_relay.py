@@ -3,6 +3,7 @@ sockets of this process are at the other end. The native build has no WebSockets
 """
 import os
 import random
+import re
 import shutil
 import socket
 import struct
@@ -17,6 +18,7 @@ from namespace import add_address, in_namespace, resolv_conf
 from packets import *
 from pc import Failure, Skip, not_under, same
 from relay import Relay
+from test_sockets import talks_with_qemu
 from test_user import Connection, Guest, Server, name_server
 from userpeer import Ours, WAIT
 
@@ -383,6 +385,95 @@ def test_relay_refusals(emulator):
             ends.wait_for("the refusal", lambda: "404" in ends.info(pc, "r"), WAIT)
     with ends.emulator(emulator, "stream,id=r,relay=ws://127.0.0.1:9,room=lab") as pc:
         ends.wait_for("the refusal", lambda: "Connection refused" in ends.info(pc, "r"), WAIT)
+
+
+@native
+@in_namespace
+def test_relay_sockets_with_qemu(emulator):
+    """connect=, listen=, udp=, and stream's and dgram's addresses, mean sockets of the relay: QEMU's netdevs are at the other end."""
+    def stream(port, more=""):
+        return f"addr.type=inet,addr.host=127.0.0.1,addr.port={port}{more}"
+
+    def dgram(here, there):
+        return f"local.type=inet,local.host=127.0.0.1,local.port={here},remote.type=inet,remote.host=127.0.0.1,remote.port={there}"
+    for ours, theirs, qemu_first, shown in (
+            ("socket,id=x,connect=127.0.0.1:4001", "socket,id=y,listen=127.0.0.1:4001", True, "socket: connect to 127.0.0.1:4001,relay="),
+            ("socket,id=x,listen=:4002", "socket,id=y,connect=127.0.0.1:4002", False, "socket: listening on :4002,relay="),
+            ("socket,id=x,udp=127.0.0.1:4003,localaddr=127.0.0.1:4004", "socket,id=y,udp=127.0.0.1:4004,localaddr=127.0.0.1:4003", True,
+             "socket: udp=127.0.0.1:4003,relay="),
+            ("stream,id=x," + stream(4005), "stream,id=y," + stream(4005, ",server=on"), True, "socket: connect to 127.0.0.1:4005,relay="),
+            ("stream,id=x," + stream(4006, ",server=on"), "stream,id=y," + stream(4006), False, "socket: listening on 127.0.0.1:4006,relay="),
+            ("dgram,id=x," + dgram(4007, 4008), "dgram,id=y," + dgram(4008, 4007), True, "socket: udp=127.0.0.1:4008,relay=")):
+        with Relay("--egress", "loopback", "--bind", "0.0.0.0:4000-4099,127.0.0.1:4000-4099") as relay:
+            def listens():
+                with socket.socket() as s:
+                    return s.connect_ex(("127.0.0.1", int(re.search(r"(?::|port=)(40\d\d)", ours)[1]))) == 0
+            _, _, got, _ = talks_with_qemu(emulator, f"{ours},relay={relay.url}", theirs, qemu_first, None if qemu_first else listens)
+            same(f"{ours}: info network", got, f"{shown}{relay.url}/slipway (connected)")
+
+
+@native
+@in_namespace
+def test_relay_sockets_come_and_go(emulator):
+    """Frames of all sizes, cut anywhere; one connection at a time; the other end goes and comes, the relay goes and comes; errors."""
+    with Relay("--egress", "loopback", "--bind", "127.0.0.1:4002") as relay:
+        for kind in "connect", "listen":
+            inside, port = ends.free_port(), 4002
+            if kind == "connect":
+                listener = socket.create_server(("127.0.0.1", port))
+                listener.settimeout(WAIT)
+            with ends.emulator(emulator, f"socket,id=x,{kind}=127.0.0.1:{port},relay={relay.url}",
+                               f"stream,id=s,server=on,addr.type=inet,addr.host=127.0.0.1,addr.port={inside}") as pc:
+                here = ends.StreamEnd.connect(inside)
+                for round in range(3):
+                    there = ends.StreamEnd(listener.accept()[0]) if kind == "connect" else ends.StreamEnd.connect(port)
+                    ends.wait_for("the connection", lambda: ends.info(pc, "x").endswith("(connected)"), WAIT)
+                    exchange(here, there, round)
+                    if kind == "listen":
+                        with socket.create_connection(("127.0.0.1", port)) as second:
+                            second.settimeout(WAIT)
+                            try:
+                                same("a second connection", second.recv(1), b"")
+                            except ConnectionResetError:
+                                pass
+                    if round == 1:
+                        relay.kill()
+                        relay.start()
+                    there.close()
+                    if kind == "listen":
+                        ends.wait_for("its end", lambda: ends.info(pc, "x").endswith("(connected),nobody there"), WAIT)
+                here.close()
+            if kind == "connect":
+                listener.close()
+        for options, text in (("connect=127.0.0.1:4002,room=lab", "either room= or an address"), ("connect=host:80", "names aren't known"),
+                              ("connect=127.0.0.1", "is not ADDRESS:PORT"), ("udp=127.0.0.1:1", "localaddr= is mandatory"),
+                              ("mcast=230.0.0.1:1234", "the relay's own configuration")):
+            with ends.emulator(emulator, f"socket,id=x,relay={relay.url},{options}", hubs=False, qmp=False) as pc:
+                pc.wait_exit()
+                if text not in pc.errors:
+                    raise Failure(f"{options}: {pc.errors}")
+        for options, text in (("connect=10.0.0.1:80", "10.0.0.1:80 of the relay: not allowed by the relay"),
+                              ("listen=127.0.0.1:4003", "127.0.0.1:4003 of the relay: not allowed by the relay")):
+            with ends.emulator(emulator, f"socket,id=x,relay={relay.url},{options}") as pc:
+                ends.wait_for("the refusal", lambda: ends.info(pc, "x").endswith("(connected),not open") and text in pc.errors, WAIT)
+
+
+def exchange(here, there, seed):
+    """200 frames each way; those to the guest in pieces of any size."""
+    frames = [ends.numbered(n, (60, 1514, 9000, 65549)[n % 4] + n) for n in range(200)]
+
+    def send():
+        data, r, at = b"".join(struct.pack(">I", len(f)) + f for f in frames), random.Random(seed), 0
+        while at < len(data):
+            n = r.choice((1, 3, 100, 5000, 300000))
+            there.socket.sendall(data[at:at + n])
+            at += n
+    for way, sender, end in (("to", send, here), ("of", lambda: [here.send(f) for f in frames], there)):
+        thread = threading.Thread(target=sender, daemon=True)
+        thread.start()
+        for n, f in enumerate(frames):
+            same(f"frame {n} {way} the guest", end.receive(WAIT) == f, True)
+        thread.join(WAIT)
 
 
 @native

@@ -27,15 +27,16 @@ def reference():
         return frame
 
 
-def talks_with_qemu(kind, ours, theirs, qemu_first):
-    """A Python end -> our chain of hubs -> one of our netdevs <-> QEMU's -> QEMU's user mode network, and back."""
+def talks_with_qemu(kind, ours, theirs, qemu_first, ready=None):
+    """A Python end -> our chain of hubs -> one of our netdevs <-> QEMU's -> QEMU's user mode network, and back.
+    ready(): the first emulator is, where the monitor doesn't say it."""
     port = free_port()
     entry = f"socket,id=in,listen=127.0.0.1:{port}"
     machines = [("qemu", ["user,id=u", theirs]), (kind, [entry, ours])]
     if not qemu_first:
         machines.reverse()
     with ends.emulator(machines[0][0], *machines[0][1]) as first:
-        wait_for("the first emulator", lambda: first.monitor("info network"))
+        wait_for("the first emulator", lambda: first.monitor("info network") and (not ready or ready()))
         with ends.emulator(machines[1][0], *machines[1][1]) as second:
             end = StreamEnd.connect(port)
             same("offer through our netdev", offer(end), reference())
