@@ -1,6 +1,9 @@
 /**
  * What the tests in a browser share: two sites on different origins (the page with its guests; a page of somebody else's), one
- * Chromium, and for each test a context of its own that notes every error of its pages.
+ * browser, and for each test a context of its own that notes every error of its pages.
+ *
+ * Chromium, or Debian's Firefox: playwright's own protocol for Firefox needs a Firefox of theirs, but it also speaks WebDriver BiDi,
+ * which any Firefox does.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
@@ -12,19 +15,34 @@ import { serve } from './server.mjs';
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 export const pictures = path.join(root, 'build/web-tests');
 const require = createRequire(path.join(root, 'build/npm/package.json'));
-const { chromium } = require('playwright-core');
+const playwright = require('playwright-core');
 const axe = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 const CHROMIUM_OPTIONS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
   '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+/** No errands of its own. */
+const FIREFOX_DOWNLOADS = path.join(pictures, 'firefox-downloads');
+const FIREFOX_PREFERENCES = {
+  'browser.download.dir': FIREFOX_DOWNLOADS, 'browser.download.folderList': 2, 'browser.download.alwaysOpenPanel': false,
+  'app.normandy.enabled': false, 'app.update.auto': false, 'browser.safebrowsing.update.enabled': false, 'browser.startup.page': 0,
+  'captivedetect.canonicalURL': '', 'datareporting.policy.dataSubmissionEnabled': false, 'extensions.getAddons.cache.enabled': false,
+  'network.captive-portal-service.enabled': false, 'network.connectivity-service.enabled': false, 'nimbus.rollouts.enabled': false,
+  'services.settings.server': 'data:,none', 'toolkit.telemetry.enabled': false, 'media.gmp-manager.updateEnabled': false,
+};
+const BROWSERS = {
+  chromium: () => playwright.chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: CHROMIUM_OPTIONS }),
+  firefox: () => playwright._bidiFirefox.launch({ executablePath: process.env.FIREFOX ?? '/usr/bin/firefox-esr', firefoxUserPrefs: FIREFOX_PREFERENCES, timeout: 180000 }),
+};
 
 export class Session {
-  static async open() {
+  /** @param {string} name - of the browser: see BROWSERS */
+  static async open(name = 'chromium') {
     fs.mkdirSync(pictures, { recursive: true });
     execFileSync('nasm', ['-f', 'bin', '-o', path.join(pictures, 'echo.bin'), path.join(root, 'tests/e2e/echo.asm')]);
     const session = new Session();
     session.site = await serve({ '/sub/path/': path.join(root, 'build/web'), '/sub/path/guests/': path.join(root, 'build/guests'), '/sub/path/made/': pictures });
     session.other = await serve({ '/': path.join(root, 'tests/web/pages') });
-    session.browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: CHROMIUM_OPTIONS });
+    session.browser = await BROWSERS[name]();
+    session.browserName = name;
     return session;
   }
 
@@ -72,7 +90,7 @@ class Test {
   }
 
   async picture(page, what) {
-    await page.screenshot({ path: path.join(pictures, `${this.name}-${what}.png`) });
+    await page.screenshot({ path: path.join(pictures, `${this.session.browserName === 'chromium' ? '' : `${this.session.browserName}-`}${this.name}-${what}.png`) });
   }
 
   async pictures(what) {
@@ -96,6 +114,20 @@ class Test {
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
     throw new Error(`${what}: ${JSON.stringify(got)} doesn't match ${wanted} after ${seconds} s`);
+  }
+
+  /** The contents of the file that @action lets the page save. @returns {Promise<Buffer>} */
+  async download(page, action) {
+    if (this.session.browserName === 'chromium') {
+      const [download] = await Promise.all([page.waitForEvent('download'), action()]);
+      return fs.readFileSync(await download.path());
+    }
+    fs.rmSync(FIREFOX_DOWNLOADS, { recursive: true, force: true });
+    await action();
+    const file = () => fs.existsSync(FIREFOX_DOWNLOADS) && fs.readdirSync(FIREFOX_DOWNLOADS).map((name) => path.join(FIREFOX_DOWNLOADS, name));
+    const complete = () => file() && file().length && file().every((name) => !name.endsWith('.part') && fs.statSync(name).size > 0);
+    await this.eventually(async () => String(complete()), /true/, 'the download');
+    return fs.readFileSync(file()[0]);
   }
 
   /** The page's one message: waits for it. */

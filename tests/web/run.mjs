@@ -1,8 +1,8 @@
 /**
- * Runs the tests of the web page: tests/web/run [-l] [NAME...]
+ * Runs the tests of the web page: tests/web/run [-e firefox] [-l] [NAME...]
  *
  * A test is an exported function test_NAME(t) in test_*.mjs beside this file (lib.mjs: what t offers); NAME may be a part of its name. -l
- * lists them. They need build/web (the wasm preset), build/npm (scripts/sources npm) and Chromium (scripts/deps web). Each view
+ * lists them. With -e firefox they run in Firefox ESR; if none is named, those of CORE. They need build/web (the wasm preset), build/npm (scripts/sources npm) and the browser (scripts/deps web). Each view
  * that they look at is left as a picture in build/web-tests.
  */
 import fs from 'node:fs';
@@ -11,9 +11,13 @@ import { fileURLToPath } from 'node:url';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const words = process.argv.slice(2);
+const browser = words.includes('-e') ? words.splice(words.indexOf('-e'), 2)[1] : 'chromium';
 const names = words.filter((word) => !word.startsWith('-'));
 const list = words.includes('-l');
 const LIMIT_MS = 360000; // for a test; the machine may be busy
+const CORE = ['linux_boots_with_a_network_that_is_watched', 'grub_from_a_cd_over_http_ranges_takes_keys_on_the_screen', 'terminals_pause_reset_and_stop',
+  'a_state_goes_to_a_file_and_back_and_is_kept_in_the_browser', 'every_call_of_the_library_does_what_it_says', 'iframe_on_another_site_obeys_that_site_only',
+  'element_shows_a_button_a_screen_and_a_terminal', 'a_flood_on_the_serial_line_is_complete_and_holds_the_guest_back', 'two_pcs_on_a_page_and_input_under_full_load'];
 
 const tests = [];
 for (const file of fs.readdirSync(here).filter((name) => /^test_.*\.mjs$/.test(name)).sort()) {
@@ -21,7 +25,7 @@ for (const file of fs.readdirSync(here).filter((name) => /^test_.*\.mjs$/.test(n
     if (name.startsWith('test_')) tests.push({ name: name.slice(5), run });
   }
 }
-const chosen = tests.filter(({ name }) => !names.length || names.some((part) => name.includes(part)));
+const chosen = tests.filter(({ name }) => (!names.length && (browser === 'chromium' || CORE.includes(name))) || names.some((part) => name.includes(part)));
 if (list) {
   console.log(chosen.map(({ name }) => name).join('\n'));
   process.exit(0);
@@ -32,7 +36,7 @@ if (!chosen.length) {
 }
 
 const { Session } = await import('./lib.mjs');
-const session = await Session.open();
+const session = await Session.open(browser);
 let failed = 0;
 for (const { name, run } of chosen) {
   const start = performance.now();
@@ -52,7 +56,7 @@ for (const { name, run } of chosen) {
   }
   clearTimeout(timer);
   await t.close();
-  console.log(`${why ? 'FAIL' : 'ok'} web ${name} (chromium, ${Math.round((performance.now() - start) / 1000)} s)${why}`);
+  console.log(`${why ? 'FAIL' : 'ok'} web ${name} (${browser}, ${Math.round((performance.now() - start) / 1000)} s)${why}`);
 }
 await session.close();
 console.log(`${chosen.length - failed} passed, ${failed} failed`);

@@ -66,8 +66,7 @@ async function boot(t, relay, token, port) {
   await t.accessible(page, 'the network view');
   await page.getByLabel('Show only frames').fill('icmp');
   await t.eventually(() => page.locator('[data-part=count]').textContent(), /of \d+ captured/, 'the count');
-  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Save pcap' }).click()]);
-  const pcap = fs.readFileSync(await download.path());
+  const pcap = await t.download(page, () => page.getByRole('button', { name: 'Save pcap' }).click());
   t.equal(pcap.readUInt32LE(0), 0xa1b2c3d4, 'the magic number of the pcap file');
   await page.setViewportSize({ width: 360, height: 740 });
   await t.accessible(page, 'the network view on a phone');
