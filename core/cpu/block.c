@@ -22,6 +22,9 @@
 #define HASH_SIZE      (1u << 16)
 #define PAGE_HASH_SIZE (1u << 12)
 #define FETCH_MAX      15u
+/* Instructions of a block that is worth translating sooner: little else than themselves has to be
+ * made and run. */
+#define LONG_BLOCK 24u
 
 struct code_page {
     uintptr_t page;  /* host address */
@@ -224,7 +227,7 @@ static bool decode_run(struct cpu *c, struct block *b, const uint8_t *bytes, uns
     b->bytes = (uint8_t)off;
     b->mode = (uint8_t)mode;
     b->prot = prot;
-    b->heat = block_heat;
+    b->heat = b->count >= LONG_BLOCK ? block_heat / 4 : block_heat;
     return count > 0;
 }
 
@@ -327,13 +330,14 @@ bool block_was_run(struct cpu *c, uintptr_t host)
 {
     return look_up_now(c, host) != NULL || crossing_slot(host)->code == host;
 }
-void block_set_heat(struct cpu *c, uintptr_t host, int32_t heat)
+unsigned block_set_heat(struct cpu *c, uintptr_t host, int32_t heat)
 {
     struct block *b = look_up_now(c, host);
     if (b)
         b->heat = heat;
     if (crossing_slot(host)->code == host)
         crossing_slot(host)->heat = heat;
+    return b ? b->bytes : 0;
 }
 
 /* The scratch block for an instruction at @host that crosses its page; it gets hot like others. */
@@ -372,8 +376,6 @@ struct block *block_find(struct cpu *c, bool single)
     if (c->rip + b->bytes - 1 > c->cs_limit)
         return make_scratch(c, la);
     struct jump_entry *j = jump_slot(c, la);
-    *j = (struct jump_entry){
-        .la = la, .context = tlb_jump_context(c, la), .block = b
-    };
+    *j = (struct jump_entry){ .la = la, .context = tlb_jump_context(c, la), .block = b };
     return b;
 }

@@ -67,11 +67,12 @@ struct block *block_find(struct cpu *c, bool single);
 
 /* Bytes @len at @host were or will be written. True if any block was dropped. */
 bool block_note_write(uintptr_t host, size_t len);
-/* What new blocks start with: a block is hot after so many of its instructions were run. */
+/* A new block is hot after so many of its instructions were run, a long one after a fourth. */
 extern int32_t block_heat;
 /* Was there a run of the code at host address @host, as the CPU is now? */
 bool block_was_run(struct cpu *c, uintptr_t host);
-void block_set_heat(struct cpu *c, uintptr_t host, int32_t heat);
+/* Also how long that block is, 0: there is none. */
+unsigned block_set_heat(struct cpu *c, uintptr_t host, int32_t heat);
 /* Bytes of a page are code though no block was made of them: their writes are watched. */
 void block_cover(struct cpu *c, uintptr_t host, uint32_t len);
 /* Is there code on the page of this host address? */

@@ -62,6 +62,23 @@ static void shifted(struct emit *e, const struct shifting *s)
     op(e, (enum wasm_op)ops[s->op][s->osz == 3]);
 }
 
+/* By a constant: optimizing compilers make a rotation of the two shifts; V8's other one calls a
+ * function for wasm's rotations. */
+static void rotated_constant(struct emit *e, const struct shifting *s)
+{
+    bool left = s->op == SH_ROL, wide = s->osz == 3;
+    unsigned osz = wide ? 3 : 2;
+    enum wasm_op up = by_size(osz, W_I32_SHL, W_I64_SHL);
+    enum wasm_op down = by_size(osz, W_I32_SHR_U, W_I64_SHR_U);
+    get_local(e, s->a);
+    emit_const(e, osz, s->count);
+    op(e, left ? up : down);
+    get_local(e, s->a);
+    emit_const(e, osz, (int)bits_of(s) - s->count);
+    op(e, left ? down : up);
+    op(e, by_size(osz, W_I32_OR, W_I64_OR));
+}
+
 /* 8 and 16 bits: two shifts, by the count modulo the size. */
 static void rotated_narrow(struct emit *e, const struct shifting *s)
 {
@@ -143,6 +160,8 @@ static void result(struct emit *e, const struct shifting *s)
         rotated_carry(e, s);
     else if (s->op >= SH_ROL && s->osz < 2)
         rotated_narrow(e, s);
+    else if (s->op >= SH_ROL && s->count_local == NO_LOCAL)
+        rotated_constant(e, s);
     else
         shifted(e, s);
 }

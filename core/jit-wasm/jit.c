@@ -81,6 +81,22 @@ static struct region *emit(struct cpu *c, struct region_code *code, struct emit 
     }
 }
 
+/* Decoded blocks inside of a region need none of their own so soon; the entry's installs it. Long
+ * blocks of a region are several decoded ones. */
+static void cool(struct cpu *c, const struct region_code *code)
+{
+    for (unsigned k = 0; k < code->block_count; k++) {
+        const struct rblock *b = &code->blocks[k];
+        for (int32_t off = b->off; off < b->end_off;) {
+            uintptr_t host = jit_code_host(c, (code->la + (uint64_t)(int64_t)off) & c->la_mask);
+            unsigned bytes = host ? block_set_heat(c, host, block_heat) : 0;
+            if (!bytes)
+                break;
+            off += (int32_t)bytes;
+        }
+    }
+}
+
 static struct region *translate(struct cpu *c)
 {
     static struct region_code code;
@@ -95,13 +111,8 @@ static struct region *translate(struct cpu *c)
         return NULL;
     }
     cache_insert(r, c);
-    /* Blocks inside need no region of their own so soon; the entry's installs it. */
-    for (unsigned k = 0; k < code.block_count; k++) {
-        uint64_t la = (code.la + (uint64_t)(int64_t)code.blocks[k].off) & c->la_mask;
-        uintptr_t host = jit_code_host(c, la);
-        if (host)
-            block_set_heat(c, host, block_heat);
-    }
+    cool(c, &code);
+    block_set_heat(c, r->key.code, block_heat / 8);
     jit_stats.emit_ns += host_monotonic_ns() - start;
     return r;
 }
