@@ -192,12 +192,7 @@ static bool room_is_good(const char *room)
            len == strspn(room, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
 }
 
-#define CLIENT(t)                                                                                  \
-    {                                                                                              \
-        .type = t, .receive = receive, .writable = writable, .describe = describe,                 \
-        .cleanup = cleanup                                                                         \
-    }
-static const struct net_client_ops client_ops[] = { RELAY_NETDEVS(CLIENT) };
+static const struct net_client_ops client_ops[] = { RELAY_NETDEVS(RELAY_CLIENT) };
 
 size_t relay_netdev_index(const char *type)
 {

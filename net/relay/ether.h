@@ -29,6 +29,12 @@ struct net_client;
 
 /* The netdevs that can have relay=, as their clients' tables: OPS(type) makes one's. */
 #define RELAY_NETDEVS(OPS) OPS("tap"), OPS("bridge"), OPS("socket"), OPS("stream"), OPS("dgram")
+/* One of them, of the functions of these names in a file. */
+#define RELAY_CLIENT(t)                                                                            \
+    {                                                                                              \
+        .type = t, .receive = receive, .writable = writable, .describe = describe,                 \
+        .cleanup = cleanup                                                                         \
+    }
 /* Where @type stands in RELAY_NETDEVS. */
 size_t relay_netdev_index(const char *type);
 

@@ -3,10 +3,10 @@
  *
  *   CONNECTING -> UP -> WAITING (0.1 s, doubled up to 5 s) -> CONNECTING ...
  *
- * Where messages begin and end means nothing. To the outside frames are collected and sent by a
- * bottom half; with BACKLOG bytes in the WebSocket receive() refuses, and a timer looks again. From
- * the outside nothing can be held back: what the guest has no room for waits, beyond HELD_MOST
- * frames are dropped and counted. A length that can't be one ends the connection.
+ * Where messages begin and end means nothing. To the outside frames are collected (frame_queue.h);
+ * with BACKLOG bytes in the WebSocket receive() refuses, and a timer looks again. From the outside
+ * nothing can be held back: what the guest has no room for waits, beyond HELD_MOST frames are
+ * dropped and counted. A length that can't be one ends the connection.
  */
 #include "net/relay/qemu_stream.h"
 
@@ -15,8 +15,7 @@
 #include <string.h>
 
 #include "host/host.h"
-#include "machine.h"
-#include "net/framing.h"
+#include "net/frame_queue.h"
 #include "net/net.h"
 #include "net/netdev.h"
 #include "net/relay/ether.h"
@@ -24,19 +23,17 @@
 #define FIRST_WAIT_NS 100000000ll
 #define LAST_WAIT_NS  5000000000ll
 #define LOOK_NS       5000000ll
-enum { OUT_SIZE = 256 << 10, HELD_MOST = 4 << 20, BACKLOG = 1 << 20, MESSAGE_MOST = 1 << 20 };
+enum { HELD_MOST = 4 << 20, BACKLOG = 1 << 20, MESSAGE_MOST = 1 << 20 };
 
 struct qemu_stream {
     struct net_client nc;
     struct host_websocket *socket;
-    bool up, reported, scheduled, refused, pumping;
+    bool up, reported, refused;
     char *url;
     char status[200];
     int64_t wait_ns;
-    uint8_t *out;
-    size_t out_len;
-    uint8_t *in; /* from in_start on not passed on yet */
-    size_t in_start, in_end, in_size;
+    struct frame_outbox out;
+    struct frame_inbox in;
 };
 
 static struct qemu_stream *stream_of(struct net_client *nc)
@@ -48,13 +45,11 @@ static void lost(struct qemu_stream *s, const char *why);
 
 /* ---- to the outside ---- */
 
-static void flush(void *opaque)
+static void send_frames(void *opaque, const uint8_t *data, size_t len)
 {
     struct qemu_stream *s = opaque;
-    s->scheduled = false;
-    if (s->up && s->out_len)
-        host_websocket_send(s->socket, s->out, s->out_len);
-    s->out_len = 0;
+    if (s->up)
+        host_websocket_send(s->socket, data, len);
 }
 
 /* Is there room in the WebSocket again? */
@@ -71,86 +66,32 @@ static void look(void *opaque)
 static bool receive(struct net_client *nc, const struct net_frame *f)
 {
     struct qemu_stream *s = stream_of(nc);
-    size_t need = FRAMING_HEADER + f->len;
     if (!s->up) {
         nc->stats.dropped++;
         return true;
     }
-    if (OUT_SIZE - s->out_len < need) {
-        if (host_websocket_backlog(s->socket) > BACKLOG) {
-            if (!s->refused)
-                host_every(LOOK_NS, look, s);
-            s->refused = true;
-            return false;
-        }
-        flush(s);
+    if (!frame_outbox_fits(&s->out, f) && host_websocket_backlog(s->socket) > BACKLOG) {
+        if (!s->refused)
+            host_every(LOOK_NS, look, s);
+        s->refused = true;
+        return false;
     }
-    frame_header(s->out + s->out_len, f->len);
-    memcpy(s->out + s->out_len + FRAMING_HEADER, f->data, f->len);
-    s->out_len += need;
-    if (!s->scheduled)
-        machine_defer(nc->machine, flush, s);
-    s->scheduled = true;
+    frame_outbox_add(&s->out, f);
     return true;
 }
 
 /* ---- from the outside ---- */
 
-/* Passes on the frames that are complete. False: the stream makes no sense. */
-static bool pump(struct qemu_stream *s)
-{
-    if (s->pumping)
-        return true;
-    s->pumping = true;
-    bool good = true;
-    while (s->in_end - s->in_start >= FRAMING_HEADER) {
-        const uint8_t *p = s->in + s->in_start;
-        size_t n = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
-        good = n <= NET_FRAME_MAX;
-        if (!good || s->in_end - s->in_start < FRAMING_HEADER + n)
-            break;
-        if (n && !net_send_buf(&s->nc, p + FRAMING_HEADER, n)) {
-            if (s->in_end - s->in_start <= HELD_MOST)
-                break;
-            if (s->nc.peer)
-                s->nc.peer->stats.dropped++;
-        }
-        s->in_start += FRAMING_HEADER + n;
-    }
-    if (s->in_start == s->in_end)
-        s->in_start = s->in_end = 0;
-    s->pumping = false;
-    return good;
-}
-
 static void on_message(void *opaque, bool binary, const uint8_t *data, size_t len)
 {
     struct qemu_stream *s = opaque;
-    if (s->in_start && s->in_size - s->in_end < len) {
-        memmove(s->in, s->in + s->in_start, s->in_end - s->in_start);
-        s->in_end -= s->in_start;
-        s->in_start = 0;
-    }
-    if (s->in_size - s->in_end < len) {
-        size_t size = 2 * (s->in_end + len);
-        uint8_t *bigger = realloc(s->in, size);
-        if (!bigger) {
-            lost(s, "out of memory");
-            return;
-        }
-        s->in = bigger;
-        s->in_size = size;
-    }
-    if (binary)
-        memcpy(s->in + s->in_end, data, len);
-    s->in_end += binary ? len : 0;
-    if (!binary || !pump(s))
+    if (!binary || !frame_inbox_put(&s->in, data, len, HELD_MOST))
         lost(s, "what comes are no frames");
 }
 
 static void writable(struct net_client *nc)
 {
-    pump(stream_of(nc)); /* lengths were looked at when they came */
+    frame_inbox_pump(&stream_of(nc)->in);
 }
 
 /* ---- connections ---- */
@@ -193,7 +134,8 @@ static void lost(struct qemu_stream *s, const char *why)
     s->up = false;
     host_websocket_close(s->socket, 1000);
     s->socket = NULL;
-    s->out_len = s->in_start = s->in_end = 0;
+    s->out.len = 0;
+    frame_inbox_reset(&s->in);
     host_every(s->wait_ns, connect_again, s);
     s->wait_ns = 2 * s->wait_ns < LAST_WAIT_NS ? 2 * s->wait_ns : LAST_WAIT_NS;
     if (s->refused)
@@ -212,23 +154,15 @@ static void describe(struct net_client *nc, char *buf, size_t len)
 static void cleanup(struct net_client *nc)
 {
     struct qemu_stream *s = stream_of(nc);
-    if (s->scheduled)
-        flush(s);
-    machine_cancel_deferred(nc->machine, flush, s);
+    frame_outbox_free(&s->out);
     host_every_stop(look, s);
     host_every_stop(connect_again, s);
     host_websocket_close(s->socket, 1000);
+    frame_inbox_free(&s->in);
     free(s->url);
-    free(s->out);
-    free(s->in);
 }
 
-#define CLIENT(t)                                                                                  \
-    {                                                                                              \
-        .type = t, .receive = receive, .writable = writable, .describe = describe,                 \
-        .cleanup = cleanup                                                                         \
-    }
-static const struct net_client_ops client_ops[] = { RELAY_NETDEVS(CLIENT) };
+static const struct net_client_ops client_ops[] = { RELAY_NETDEVS(RELAY_CLIENT) };
 
 struct net_client *relay_qemu_new(struct machine *m, const char *type, const char *name,
                                   const char *url, struct error *err)
@@ -238,9 +172,9 @@ struct net_client *relay_qemu_new(struct machine *m, const char *type, const cha
     struct qemu_stream *s = stream_of(nc);
     s->wait_ns = FIRST_WAIT_NS;
     s->url = strdup(url);
-    s->out = malloc(OUT_SIZE);
+    s->in.nc = nc;
     snprintf(s->status, sizeof s->status, "connecting");
-    if (!s->url || !s->out)
+    if (!s->url || !frame_outbox_init(&s->out, m, send_frames, s))
         error_set(err, "out of memory");
     else
         s->socket = host_websocket_open(url, "", MESSAGE_MOST, &socket_ops, s, err);

@@ -9,10 +9,11 @@
  *
  * While it isn't UP frames are dropped and counted: there is no cable.
  *
- * From the relay: bytes are collected in `in`, frames handed on; credit is given back for what was
- * taken, so a guest that is full stops the relay. `in` has the size of the window, and a frame that
- * has begun is shorter than half of it. Datagrams that the guest has no room for are lost. To the
- * relay: a frame that was taken in part is finished from `out` before the next one.
+ * From the relay: frames are handed on, the rest waits in `in` (frame_queue.h); credit is given
+ * back for what was taken, so a guest that is full stops the relay, and no more than the window
+ * waits. A frame that has begun is shorter than half of it. Datagrams that the guest has no room
+ * for are lost. To the relay: a frame that was taken in part is finished from `out` before the next
+ * one.
  */
 #include "net/relay/socket_link.h"
 
@@ -23,6 +24,7 @@
 
 #include "clock.h"
 #include "host/host.h"
+#include "net/frame_queue.h"
 #include "net/framing.h"
 #include "net/net.h"
 #include "net/netdev.h"
@@ -42,9 +44,8 @@ struct relay_socket {
     char where[100];
     struct relay_channel *listener;
     struct relay_channel *channel; /* the connection, or udp; NULL: DOWN */
-    bool up, pumping, reported;
-    uint8_t *in; /* WINDOW bytes */
-    size_t in_start, in_end;
+    bool up, reported;
+    struct frame_inbox in;
     uint8_t *out; /* the rest of a frame */
     size_t out_start, out_end;
 };
@@ -128,7 +129,8 @@ static void down(struct relay_socket *s)
     relay_channel_close(s->channel, 0);
     s->channel = NULL;
     s->up = false;
-    s->in_start = s->in_end = s->out_start = s->out_end = 0;
+    frame_inbox_reset(&s->in);
+    s->out_start = s->out_end = 0;
     if (s->kind == RELAY_SOCKET_CONNECT &&
         relay_client_state(relay_link_client(s->link)) != RELAY_ENDED)
         host_every(AGAIN_NS, connect_again, s);
@@ -139,7 +141,8 @@ static void is_up(struct relay_socket *s)
 {
     s->up = true;
     s->reported = false;
-    s->in_start = s->in_end = s->out_start = s->out_end = 0;
+    frame_inbox_reset(&s->in);
+    s->out_start = s->out_end = 0;
 }
 
 static void on_opened(void *opaque, uint16_t error, const struct relay_address *local)
@@ -163,53 +166,30 @@ static void on_closed(void *opaque, uint16_t error)
 
 /* ---- frames from the relay ---- */
 
-/* False: what comes can't be frames. */
-static bool pump(struct relay_socket *s)
+/* Gives back the credit of what was passed on. */
+static void give_credit(struct relay_socket *s)
 {
-    bool good = true;
-    size_t before = s->in_start;
-    if (s->pumping)
-        return true;
-    s->pumping = true;
-    while (s->up && s->in_end - s->in_start >= FRAMING_HEADER) {
-        const uint8_t *p = s->in + s->in_start;
-        size_t n = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
-        good = n <= NET_FRAME_MAX;
-        if (!good || s->in_end - s->in_start < FRAMING_HEADER + n)
-            break;
-        if (n && (!net_send_buf(&s->nc, p + FRAMING_HEADER, n) || !s->up))
-            break;
-        s->in_start += FRAMING_HEADER + n;
-    }
-    s->pumping = false;
-    if (s->up && s->in_start > before)
-        relay_channel_done(s->channel, (uint32_t)(s->in_start - before));
-    if (s->in_start == s->in_end)
-        s->in_start = s->in_end = 0;
-    return good;
+    if (s->up && s->in.taken)
+        relay_channel_done(s->channel, (uint32_t)s->in.taken);
+    s->in.taken = 0;
 }
 
 static void writable(struct net_client *nc)
 {
     struct relay_socket *s = socket_of(nc);
-    if (s->up)
-        pump(s); /* lengths were looked at when they came, or are when more comes */
+    frame_inbox_pump(&s->in);
+    give_credit(s);
 }
 
 static void take_bytes(struct relay_socket *s, struct relay_bytes b)
 {
-    if (WINDOW - s->in_end < b.len) {
-        memmove(s->in, s->in + s->in_start, s->in_end - s->in_start);
-        s->in_end -= s->in_start;
-        s->in_start = 0;
-    }
-    if (WINDOW - s->in_end < b.len) { /* its credit says that it fits */
+    if (WINDOW - frame_inbox_waiting(&s->in) < b.len) { /* its credit says that it fits */
         down(s);
         return;
     }
-    memcpy(s->in + s->in_end, b.data, b.len);
-    s->in_end += b.len;
-    if (!pump(s)) {
+    bool good = frame_inbox_put(&s->in, b.data, b.len, SIZE_MAX);
+    give_credit(s);
+    if (!good) {
         fprintf(stderr, "slipway: netdev '%s': %s: what comes are no frames\n", s->nc.name,
                 s->where);
         down(s);
@@ -326,16 +306,11 @@ static void cleanup(struct net_client *nc)
     relay_channel_close(s->listener, 0);
     if (s->link)
         relay_link_put(s->link);
-    free(s->in);
+    frame_inbox_free(&s->in);
     free(s->out);
 }
 
-#define CLIENT(t)                                                                                  \
-    {                                                                                              \
-        .type = t, .receive = receive, .writable = writable, .describe = describe,                 \
-        .cleanup = cleanup                                                                         \
-    }
-static const struct net_client_ops client_ops[] = { RELAY_NETDEVS(CLIENT) };
+static const struct net_client_ops client_ops[] = { RELAY_NETDEVS(RELAY_CLIENT) };
 
 /* "ADDRESS:PORT" or "[ADDRESS6]:PORT"; @any: no address is all of the relay's. */
 static bool parse_address(struct relay_address *a, const char *text, bool any, struct error *err)
@@ -366,9 +341,9 @@ static bool begin(struct relay_socket *s)
 {
     struct relay_client *client = relay_link_client(s->link);
     struct relay_open o = { .window = WINDOW, .address = s->local };
-    s->in = malloc(WINDOW);
+    s->in.nc = &s->nc;
     s->out = malloc(FRAMING_HEADER + NET_FRAME_MAX);
-    if (!s->in || !s->out)
+    if (!s->out)
         return false;
     switch (s->kind) {
     case RELAY_SOCKET_CONNECT: connect_again(s); return true;
