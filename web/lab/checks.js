@@ -5,7 +5,7 @@
  * view captures them. command: runs in a shell of its own on the guest's second serial port (the guest image starts it if
  * its kernel is told shell=ttyS1), so that the student's terminal stays theirs; also once in PERIOD_MS, until it is achieved.
  */
-import { matches } from './network-view.js';
+import { matches } from './packets.js';
 
 const PERIOD_MS = 3000;
 const MAX_TEXT = 1 << 16; // of a terminal that is looked at

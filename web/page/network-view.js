@@ -4,18 +4,13 @@
  * packets.js).
  */
 import { Diagram } from './diagram.js';
-import { describe, hexDump } from './packets.js';
+import { FrameDetails } from './frame-details.js';
+import { describe, matches } from './packets.js';
 import { PcapReader, pcapFile } from './pcap.js';
 import { humanBytes } from './units.js';
 
 const MAX_BYTES = 64 << 20; // of captured frames that are kept
 const MAX_ROWS = 300; // that are shown
-
-/** Are all words of @filter in what describe() says about the frame? */
-export function matches(frame, filter) {
-  const text = `${frame.from} ${frame.to} ${frame.protocol} ${frame.text}`.toLowerCase();
-  return filter.toLowerCase().split(/\s+/).filter(Boolean).every((word) => text.includes(word));
-}
 
 const cell = (text, className = '') => Object.assign(document.createElement('td'), { textContent: text, className });
 
@@ -31,7 +26,7 @@ const MARKUP = `
 <div class="toolbar" role="toolbar" aria-label="Capture">
   <label>Netdev <select data-part="netdev"></select></label>
   <button type="button" data-part="capture" aria-pressed="false" disabled>Capture</button>
-  <input data-part="filter" aria-label="Show only frames with these words" placeholder="filter: dns 10.0.2.3" autocapitalize="off" autocomplete="off" spellcheck="false">
+  <input data-part="filter" aria-label="Show only frames with these words (!word: without it; host:, port:, proto:)" placeholder="filter: dns 10.0.2.3 !aaaa port:53" title="Words that must be there; !word must not; host:10.0.2.3, port:80, proto:tcp" autocapitalize="off" autocomplete="off" spellcheck="false">
   <button type="button" data-part="clear">Clear</button>
   <button type="button" data-part="save">Save pcap</button>
   <span data-part="count" class="hint"></span>
@@ -43,7 +38,7 @@ const MARKUP = `
     <tbody data-part="rows"></tbody>
   </table>
 </div>
-<pre data-part="details" class="scroll" tabindex="0" role="region" aria-label="Bytes of the chosen frame"></pre>`;
+<div data-part="frame" class="frame-details" hidden></div>`;
 
 const modelOf = (client) => client.details.split(',')[0].replace('model=', '');
 
@@ -93,7 +88,7 @@ export class NetworkView {
     Object.assign(this, { root, fail, onFrame });
     root.innerHTML = MARKUP;
     const get = (name) => root.querySelector(`[data-part="${name}"]`);
-    Object.assign(this, { clients: get('clients'), netdev: get('netdev'), toggle: get('capture'), filter: get('filter'), rows: get('rows'), count: get('count'), details: get('details') });
+    Object.assign(this, { clients: get('clients'), netdev: get('netdev'), toggle: get('capture'), filter: get('filter'), rows: get('rows'), count: get('count'), list: get('rows').closest('.packets'), details: new FrameDetails(get('frame')) });
     this.#diagram = new Diagram(get('diagram'));
     this.toggle.addEventListener('click', () => this.#toggleCapture());
     this.filter.addEventListener('input', () => this.#redraw());
@@ -211,6 +206,7 @@ export class NetworkView {
       this.pending = 0;
       const matching = this.#frames.filter((frame) => this.#matches(frame));
       const start = this.#frames[0]?.time ?? 0;
+      const atEnd = this.list.scrollTop + this.list.clientHeight >= this.list.scrollHeight - 4;
       const selected = this.rows.querySelector('[aria-selected=true]')?.dataset.number;
       this.rows.replaceChildren(...matching.slice(-MAX_ROWS).map((frame) => {
         const row = document.createElement('tr');
@@ -224,6 +220,7 @@ export class NetworkView {
       }));
       const last = this.rows.lastElementChild;
       if (last) (this.rows.querySelector('[aria-selected=true]') ?? last).tabIndex = 0;
+      if (atEnd && !selected) this.list.scrollTop = this.list.scrollHeight; // who looks at the end sees what comes
       const shown = matching.length > MAX_ROWS ? `the last ${MAX_ROWS} of ${matching.length}` : `${matching.length}`;
       this.count.textContent = `${shown} frames${matching.length < this.#frames.length ? ` (of ${this.#frames.length} captured)` : ''}`;
     });
@@ -237,7 +234,7 @@ export class NetworkView {
     }
     row.focus();
     const frame = this.#frames.find((f) => String(f.number) === row.dataset.number);
-    this.details.textContent = frame ? hexDump(frame.data) : '';
+    this.details.show(frame);
   }
 
   #keydown(e) {
@@ -251,7 +248,7 @@ export class NetworkView {
   #clear() {
     this.#frames = [];
     this.#kept = 0;
-    this.details.textContent = '';
+    this.details.show(null);
     this.#redraw();
   }
 

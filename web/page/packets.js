@@ -2,7 +2,6 @@
  * What is in a frame, as one line like tcpdump's. Frames are the guest's and the network's: all lengths are checked, and a
  * frame that is cut short shows what there is.
  */
-// ---- What is in a frame ----
 
 const hex = (n, digits) => n.toString(16).padStart(digits, '0');
 const mac = (v, at) => Array.from({ length: 6 }, (_, i) => hex(v.getUint8(at + i), 2)).join(':');
@@ -109,6 +108,9 @@ function transport(protocol, v, length) {
   return ['IP', `protocol ${protocol}`];
 }
 
+/** Of TCP and UDP: both ports. */
+const portsOf = (protocol, v) => ([6, 17].includes(protocol) ? [v.getUint16(0), v.getUint16(2)] : []);
+
 function ipv4(v) {
   const header = (v.getUint8(0) & 15) * 4;
   const length = v.getUint16(2) - header;
@@ -116,7 +118,7 @@ function ipv4(v) {
   const fragment = v.getUint16(6) & 0x1fff;
   if (fragment) return { ...addresses, protocol: 'IPv4', text: `fragment at ${fragment * 8}` };
   const [protocol, text] = transport(v.getUint8(9), part(v, header, length), length);
-  return { ...addresses, protocol, text };
+  return { ...addresses, protocol, text, ports: portsOf(v.getUint8(9), part(v, header, length)) };
 }
 
 function ipv6(v) {
@@ -127,7 +129,7 @@ function ipv6(v) {
   }
   const length = v.getUint16(4) - (at - 40);
   const [protocol, text] = transport(next, part(v, at, length), length);
-  return { from: ip6(v, 8), to: ip6(v, 24), protocol, text };
+  return { from: ip6(v, 8), to: ip6(v, 24), protocol, text, ports: portsOf(next, part(v, at, length)) };
 }
 
 function arp(v) {
@@ -139,7 +141,7 @@ function arp(v) {
   };
 }
 
-/** @returns {{from: string, to: string, protocol: string, text: string}} */
+/** @returns {{from: string, to: string, protocol: string, text: string, ports?: number[]}} */
 export function describe(data) {
   const v = new DataView(data.buffer, data.byteOffset, data.byteLength);
   const plain = { from: '', to: '', protocol: 'Ethernet', text: 'cut short' };
@@ -161,13 +163,18 @@ export function describe(data) {
   }
 }
 
-/** The bytes as a hex dump, as tcpdump -X shows it. */
-export function hexDump(data) {
-  const lines = [];
-  for (let at = 0; at < data.length; at += 16) {
-    const row = [...data.subarray(at, at + 16)];
-    const text = row.map((b) => (b >= 32 && b < 127 ? String.fromCharCode(b) : '.')).join('');
-    lines.push(`${hex(at, 4)}  ${row.map((b) => hex(b, 2)).join(' ').padEnd(48)} ${text}`);
-  }
-  return lines.join('\n');
+/**
+ * Does the frame have all that @filter asks for? Words are looked for in what describe() says of it; "host:", "port:" and "proto:" in
+ * that field only, as a whole; with "!" before it, a word must not be there.
+ */
+export function matches(frame, filter) {
+  const text = `${frame.from} ${frame.to} ${frame.protocol} ${frame.text}`.toLowerCase();
+  return filter.toLowerCase().split(/\s+/).filter((word) => word && word !== '!').every((term) => {
+    const word = term.replace(/^!/, '');
+    const [, field, value] = /^(host|port|proto):(.+)$/.exec(word) ?? [];
+    const found = field === 'host' ? [frame.from, frame.to].includes(value)
+      : field === 'port' ? (frame.ports ?? []).includes(Number(value))
+        : field === 'proto' ? frame.protocol.toLowerCase() === value : text.includes(word);
+    return found !== term.startsWith('!');
+  });
 }
