@@ -244,7 +244,7 @@ static void credit_round(void)
 
 int main(int argc, char **argv)
 {
-    long rounds = argc > 1 ? atol(argv[1]) : 200000;
+    long rounds = argc > 1 ? atol(argv[1]) : 2000000;
     rng = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
     for (long i = 0; i < rounds; i++) {
         protocol_round();

@@ -175,6 +175,27 @@ def test_channel_exhaustion(emulator):
         check(relay.memory() - before < 20 * MIB, "memory")
 
 
+def test_memory_of_all_clients(emulator):
+    """max-memory: what one client has taken another doesn't get, until it is gone."""
+    with Relay("--egress", "loopback", "--max-memory", "16M", "--memory", "64M", "--max-channels", "4000") as relay, Server(echo) as server, Client(relay) as second:
+        with Client(relay) as first:
+            windows = []
+            while not windows or windows[-1]:
+                error, window, _ = first.open(len(windows) + 1, TCP, address("127.0.0.1", server.port))
+                equal(error, 0 if window else 24)
+                windows.append(window)
+            check((16 << 20) - (32 << 10) < sum(windows) <= 16 << 20 and sorted(windows, reverse=True) == windows, windows)
+            equal(second.open(1, TCP, address("127.0.0.1", server.port))[0], 24, "nothing is left")
+            lives(second, "a client with all memory")
+            first.send(message(BYE))
+        for _ in range(100):
+            error, window, _ = second.open(1, TCP, address("127.0.0.1", server.port))
+            if not error:
+                break
+            time.sleep(0.05)
+        equal((error, window), (0, 512 << 10))
+
+
 def test_oversize_messages(emulator):
     with Relay() as relay, Client(relay) as good:
         before = relay.memory()

@@ -138,6 +138,14 @@ def test_tokens(emulator):
             everything = token(f.name, "--expires", "1h", "--egress", "public,loopback")
             with Client(relay, token=everything) as c:
                 equal(c.open(1, TCP, address("127.0.0.7", server.port))[0], 1, "deny stands above tokens")
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                port = free.getsockname()[1]
+            with Client(relay, token=token(f.name, "--expires", "1h", "--bind", f"127.0.0.1:{port}")) as c:
+                for at, wanted in ((port, 0), (port % 65535 + 1, 1), (0, 1)):
+                    equal(c.open(1 + at, LISTEN, address("127.0.0.1", at) + struct.pack(">HH", 5, 0))[0], wanted, f"to listen at {at}")
+                equal(c.open(70000, UDP, address("127.0.0.1", port))[0], 0)
+                equal(c.open(70001, UDP, address("127.0.0.1", port % 65535 + 1))[0], 1, "a socket at another port")
             short = token(f.name, "--expires", str(int(time.time()) + 4))
             with Client(relay, token=short) as c:
                 equal(c.failure(), (TOKEN_EXPIRED, 4000 + TOKEN_EXPIRED), "it expires later")
