@@ -131,7 +131,7 @@ def outcome(port, path, sent, listener=None):
                 _, opcode, payload = ws.receive_frame()
             except TimeoutError:  # a ping while another one's answer is under way may be left out (5.5.3)
                 tries -= 1
-                check(tries, "neither an answer nor an end")
+                check(tries, lambda: f"port {port}: neither an answer nor an end, after {got}, {pongs}: {[p[:40] for p in sent]}")
                 with contextlib.suppress(OSError):
                     ws.send_frame(9, marks[0])
                 continue
