@@ -748,6 +748,16 @@ static void frame_check_sequence(void)
     CHECK(!memcmp(fcs, "\x26\x39\xf4\xcb", 4));
     eth_fcs((const uint8_t *)"", 0, fcs);
     CHECK(!memcmp(fcs, "\0\0\0\0", 4));
+    /* Every length, beside the definition: one bit after the other. */
+    uint8_t data[100];
+    uint32_t crc = 0xffffffff;
+    for (size_t len = 0; len < sizeof data; len++) {
+        eth_fcs(data, len, fcs);
+        CHECK_EQ(fcs[0] | fcs[1] << 8 | fcs[2] << 16 | (uint32_t)fcs[3] << 24, ~crc);
+        crc ^= data[len] = (uint8_t)(len * 37 + 11);
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+    }
 }
 
 int main(void)
