@@ -269,6 +269,8 @@ uint8_t *connection_reserve(struct connection *c, size_t len, bool join)
 void connection_commit(struct connection *c, size_t len)
 {
     size_t more = len + (c->tail->len ? 0 : BLOCK_COST);
+    if (!len)
+        return;
     if (!c->queued)
         lws_callback_on_writable(c->wsi);
     c->tail->len += len;
