@@ -2,7 +2,7 @@
  * A PC as a page sees it: the worker that it runs in, its terminals, screen, keys and monitor.
  *
  * Messages to the worker (web/worker/worker.js): start {args, files, base}; input {name, data} and seen {name, length} of a
- * terminal; key {hid, down}; pointer {absolute, x, y, wheel, buttons}; release; visible {visible}; canvas {canvas};
+ * terminal; key {hid, down}; pointer {absolute, x, y, wheel, buttons}; release; visible {visible}; canvas {canvas}; enlarge {factor};
  * command {id, name, args}. From it: started; terminal {name}; output {name, data}; progress {name, loaded, total};
  * log {text}; size {width, height}; captured {data}; reply {id, value | error}; exit {status}; failed {message, crashed}.
  *
@@ -296,6 +296,11 @@ export class PC extends EventTarget {
   attachCanvas(element) {
     const canvas = element.transferControlToOffscreen();
     this.#post({ type: 'canvas', canvas }, [canvas]);
+  }
+
+  /** Makes the canvas @factor times as large as the picture, of equal squares: for a page that shows it at no whole factor. */
+  enlargeCanvas(factor) {
+    this.#post({ type: 'enlarge', factor });
   }
 
   /** The screen as a PNG. */

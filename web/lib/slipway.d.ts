@@ -128,6 +128,8 @@ export class PC extends EventTarget {
   monitor(line: string): Promise<string>;
 
   attachCanvas(element: HTMLCanvasElement): void;
+  /** Makes the canvas so many times as large as the picture, of equal squares: sharp where CSS shows it at no whole factor. */
+  enlargeCanvas(factor: number): void;
   screenshot(): Promise<Blob>;
   screenText(): Promise<string | null>;
   key(code: string, down: boolean): boolean;

@@ -3,8 +3,10 @@
  *
  * Keys go by position. While the screen has the focus the PC gets all of them, Tab too; Ctrl+Alt+G gives keyboard and mouse
  * back to the page, and so does losing the focus. A PS/2 mouse knows motion only: a click into a graphics screen
- * captures the mouse. Scaling is CSS: by whole factors, and crisp, unless that wastes much of the room.
+ * captures the mouse. Scaling is CSS: by whole factors, unless that wastes much of the room; then the canvas is larger than what is
+ * shown, by the next whole factor, so that its pixels stay sharp.
  */
+const MOST_ENLARGED = 4;
 const WHEEL_STEP = 60; // pixels of a wheel event that are a notch
 const BUTTONS = { 0: 1, 1: 4, 2: 2 }; // DOM's button -> the PC's bit
 
@@ -41,6 +43,7 @@ export class ScreenView {
     if (this.#pc) this.#newCanvas();
     this.#pc = pc;
     this.#size = { width: 720, height: 400 };
+    this.#enlarged = 1;
     if (pc) {
       pc.attachCanvas(this.canvas);
       pc.addEventListener('resize', ({ detail }) => {
@@ -51,6 +54,7 @@ export class ScreenView {
     this.#scale();
   }
   #size = { width: 720, height: 400 };
+  #enlarged = 1;
 
   #scale() {
     const { width, height } = this.#size;
@@ -60,8 +64,13 @@ export class ScreenView {
     // A whole factor that wastes much of the frame is worse than a sharp enough fraction.
     const scale = (fit / factor > 1.3 ? fit : factor) / ratio;
     if (!(scale > 0)) return;
-    // Pixels of equal size, or else smooth ones: uneven ones make text unreadable.
-    this.canvas.style.imageRendering = Number.isInteger(scale * ratio) ? 'pixelated' : 'auto';
+    // Pixels of equal size as they are; else the smooth edges of larger ones: uneven ones make text unreadable.
+    const shown = scale * ratio;
+    const whole = Math.abs(shown - Math.round(shown)) < 0.001;
+    this.canvas.style.imageRendering = whole ? 'pixelated' : 'auto';
+    const enlarged = whole || shown < 1 ? 1 : Math.min(Math.ceil(shown), MOST_ENLARGED);
+    if (this.#pc && enlarged !== this.#enlarged) this.#pc.enlargeCanvas(enlarged);
+    this.#enlarged = this.#pc ? enlarged : 1;
     this.canvas.style.width = `${width * scale}px`;
     this.canvas.style.height = `${height * scale}px`;
   }

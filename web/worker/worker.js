@@ -132,6 +132,7 @@ const handlers = {
   input: ({ name, data }) => host.input(name, data),
   seen: ({ name, length }) => host.seen(name, length),
   canvas: ({ canvas }) => host.screen.attach(canvas),
+  enlarge: ({ factor }) => host.screen.enlarge(factor),
   command,
 };
 /** Those make sense only while the machine is there. */
