@@ -176,10 +176,10 @@ export async function test_every_call_of_the_library_does_what_it_says(t) {
 
     // One without a canvas, which gets it later; and one that fails.
     const plain = watched(await Slipway.start({ args: '-m 16 -netdev user,id=n0 -device e1000,netdev=n0', on }));
-    const canvas = document.createElement('canvas');
-    plain.attachCanvas(canvas);
+    const shown = document.createElement('canvas');
+    plain.attachCanvas(shown);
     plain.enlargeCanvas(2);
-    while (canvas.width !== 2 * plain.screenSize.width) await new Promise((resolve) => { setTimeout(resolve, 20); });
+    while (shown.width !== 2 * plain.screenSize.width) await new Promise((resolve) => { setTimeout(resolve, 20); });
     await plain.startCapture('n0');
     got.noSerial = await said((async () => plain.serial(3))());
     // iPXE in the card asks for an address.
