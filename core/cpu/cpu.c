@@ -46,6 +46,7 @@ struct cpu *cpu_new(struct machine *m, int index, const char *model_spec, struct
     c->a20 = true;
     c->rep_limit = REP_LIMIT;
     c->exc_delivering = -1;
+    c->jit_back = CPU_NO_RIP;
     tlb_init_all(c);
     if (!cpu_model_apply(c, model_spec, err)) {
         cpu_free(c);

@@ -274,6 +274,7 @@ struct cpu {
     bool flat;    /* 32-bit code in flat segments: base 0, no limit, CS, DS, ES and SS alike */
     bool jit;     /* -accel jit: hot blocks are reported */
     bool jit_hot; /* interp_run() came back for the block at rip */
+    bool jit_met; /* ... because rip is jit_back */
 
     volatile uint32_t intr;
     int32_t budget;  /* instructions left in this slice */
@@ -367,6 +368,8 @@ struct cpu {
     uint32_t tlb_gen, tlb_gen_global;
     uint64_t jumped_pages[2][64]; /* [1]: those of global pages */
     uint64_t jump_limit;          /* limit of CS that jumps are cached for, if it has one */
+    uint64_t jit_back; /* where a region waits for the interpreter to return; CPU_NO_RIP: none */
+#define CPU_NO_RIP 0x7fffffffffffffffull /* in no mode an address of code */
     struct block_cache *blocks;
     struct tlb tlbs[MMU_COUNT][ACCESS_KINDS];
     struct tlb tlb_never;

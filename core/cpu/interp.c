@@ -38,6 +38,10 @@ void interp_run(struct cpu *c)
 enter:
     if (unlikely(c->budget <= 0 || (c->intr && interrupt_wanted(c))))
         return;
+    if (unlikely(c->rip == c->jit_back)) {
+        c->jit_met = true;
+        return;
+    }
     b = next_block(c);
     if (unlikely(!b))
         return;

@@ -128,7 +128,7 @@ void cpu_post_load(struct cpu *c)
     if (c->efer & EFER_LMA)
         c->rflags &= ~FL_VM;
     c->budget = 0;
-    c->jit_hot = false;
+    c->jit_hot = c->jit_met = false;
     block_flush_all();
     cpu_sysreg_changed(c);
     seg_update_flat(c);

@@ -3,13 +3,14 @@
  *
  * A region that is left for another address stores its registers and tail-calls the chain with that
  * address. The chain looks the address up in the jump cache and tail-calls the region's function in
- * the table; on a miss, or when the slice is over, it returns JIT_LEFT, and all regions that called
- * one another return to C. chain_run(), the way in from C, is one too: it goes on where the guest
- * returns to while there is a region. They are small WebAssembly functions made at start-up, in a
- * module of their own: in V8 every instance that imports a table has a copy of it (as of version
- * 11), so that modules with the table of regions would cost more the more there are. What they
- * import is a small table with the helpers alone. Engines without tail calls get a C function that
- * always returns.
+ * the table. On a miss it goes on to jit_cold() if regions wait for the guest to return, which
+ * interprets until it does; otherwise, or when the slice is over, it returns JIT_LEFT, and all
+ * regions that called one another return to C. chain_run(), the way in from C, is one too: it goes
+ * on where the guest returns to while there is a region. They are small WebAssembly functions made
+ * at start-up, in a module of their own: in V8 every instance that imports a table has a copy of it
+ * (as of version 11), so that modules with the table of regions would cost more the more there are.
+ * What they import is a small table with the helpers alone. Engines without tail calls get a C
+ * function that always returns.
  */
 #include <stddef.h>
 
@@ -58,11 +59,12 @@ static void emit_chain_function(struct emit *e, struct cpu *c)
     wb_u8(&e->b, W_I64);
     wb_u32(&e->b, 2);
     wb_u8(&e->b, W_I32);
-    open_block(e, W_BLOCK, W_VOID);
+    open_block(e, W_BLOCK, W_VOID); /* leaves */
     emit_load_fixed(e, W_I32_LOAD, &c->budget);
     emit_i32(e, 0);
     op(e, W_I32_LE_S);
     branch(e, W_BR_IF, e->depth);
+    open_block(e, W_BLOCK, W_VOID); /* finds nothing */
     get_local(e, L_RIP);
     emit_load_fixed(e, W_I64_LOAD, &c->seg_base[SEG_CS]);
     op(e, W_I64_ADD);
@@ -104,6 +106,16 @@ static void emit_chain_function(struct emit *e, struct cpu *c)
     get_local(e, L_DEPTH);
     get_local(e, L_AT);
     emit_mem_op(e, W_I32_LOAD, 2, jumps + offsetof(struct jit_jump, slot));
+    op(e, W_RETURN_CALL_INDIRECT);
+    wb_u32(&e->b, SIG_REGION);
+    wb_u32(&e->b, 0);
+    close_block(e);
+    get_local(e, L_DEPTH);
+    op(e, W_I32_EQZ);
+    branch(e, W_BR_IF, e->depth);
+    get_local(e, L_RIP);
+    get_local(e, L_DEPTH);
+    emit_i32(e, (int32_t)(uintptr_t)jit_cold);
     op(e, W_RETURN_CALL_INDIRECT);
     wb_u32(&e->b, SIG_REGION);
     wb_u32(&e->b, 0);

@@ -12,7 +12,9 @@
  * region goes on, it does, with its registers loaded anew: whose return it was doesn't matter,
  * since all state is in memory. Otherwise (a task switch, longjmp, this region's code was
  * overwritten or mapped elsewhere meanwhile) the frame is given up for whatever is at c->rip.
- * JIT_LEFT unwinds all frames to C. Calls too deep are jumps instead.
+ * JIT_LEFT unwinds all frames to C. Calls too deep are jumps instead. A function that has no region
+ * is interpreted on top of the frames (jit_cold()) until it comes to the return address, which the
+ * region that calls leaves in jit_shared.back.
  *
  * A region that is left at a point, because of a fault or for C to look, hands all its locals over
  * in jit_shared.left; the point says which of them count.
@@ -295,6 +297,13 @@ void emit_exit_return(struct emit *e)
     branch(e, W_BR, e->returned);
 }
 
+static void emit_return_rip(struct emit *e, int block)
+{
+    emit_rip(e, e->r->blocks[block].off);
+    if (!e->m64)
+        op(e, W_I64_EXTEND_I32_U);
+}
+
 void emit_exit_call(struct emit *e, int fall)
 {
     int back = e->blk->succ[1];
@@ -314,6 +323,11 @@ void emit_exit_call(struct emit *e, int fall)
     int context = emit_tmp(e, W_I32);
     emit_load_fixed(e, W_I32_LOAD, &e->c->jump_context);
     set_local(e, context);
+    get_local(e, L_DEPTH);
+    emit_i32(e, 3); /* sizeof back[0] */
+    op(e, W_I32_SHL);
+    emit_return_rip(e, back);
+    emit_mem_op(e, W_I64_STORE, 3, (uint32_t)(uintptr_t)&jit_shared.back[1]);
     store_local(e, W_I32_STORE, e->budget, &e->c->budget);
     get_local(e, e->next);
     get_local(e, L_DEPTH);
@@ -327,9 +341,7 @@ void emit_exit_call(struct emit *e, int fall)
 
     emit_load_fixed(e, W_I64_LOAD, &e->c->rip);
     tee_local(e, e->next);
-    emit_rip(e, e->r->blocks[back].off);
-    if (!e->m64)
-        op(e, W_I64_EXTEND_I32_U);
+    emit_return_rip(e, back);
     op(e, W_I64_NE);
     emit_load_fixed(e, W_I32_LOAD, &e->c->jump_context);
     get_local(e, context);

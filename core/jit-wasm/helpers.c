@@ -17,11 +17,9 @@
 struct jit_shared jit_shared;
 struct cpu *jit_cpu;
 
-/* Something wants to be looked at before the slice is over: translated code finds its budget used
- * up at the next backward branch or exit, the count of instructions stays right. */
-static int32_t held;
+static int32_t held; /* what jit_hold_budget() took away */
 
-static void hold_budget(struct cpu *c)
+void jit_hold_budget(struct cpu *c)
 {
     if (!c->intr || !interrupt_wanted(c))
         return;
@@ -54,7 +52,7 @@ uint64_t jit_read(uint64_t la, uint32_t point, uint32_t info)
     uint64_t v = 0;
     if (!mem_read_slow(jit_cpu, INFO_SEG(info), la, &v, INFO_BYTES(info)))
         return fail(point, EXEC_FAULT);
-    hold_budget(jit_cpu);
+    jit_hold_budget(jit_cpu);
     return v;
 }
 
@@ -70,7 +68,7 @@ uint64_t jit_read128(uint64_t la, uint32_t point, uint32_t info)
         return fail(point, LEAVE_INTERP);
     if (!mem_read_slow(jit_cpu, INFO_SEG(info), la, jit_shared.scratch, 16))
         return fail(point, EXEC_FAULT);
-    hold_budget(jit_cpu);
+    jit_hold_budget(jit_cpu);
     return 0;
 }
 
@@ -92,7 +90,7 @@ static bool write(uint64_t la, const void *v, uint32_t point, uint32_t info)
         fail(point, EXEC_FAULT);
         return false;
     }
-    hold_budget(c);
+    jit_hold_budget(c);
     return true;
 }
 
@@ -132,7 +130,7 @@ int jit_call_handler(struct cpu *c, const struct insn *i)
     if (c->budget != budget) /* a long string instruction was charged: not to be counted on */
         lockstep_device();
     if (r == EXEC_NEXT) {
-        hold_budget(c);
+        jit_hold_budget(c);
         if (jit_shared.region->dead) /* it wrote over the code that follows */
             return EXEC_STOP;
     }

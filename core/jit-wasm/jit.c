@@ -117,20 +117,20 @@ static struct region *translate(struct cpu *c)
     return r;
 }
 
-/* The region at c->rip, whose block is hot: it is made if it doesn't exist, installed if it only
- * waited for that. NULL: interpret (it won't be hot again soon). */
-static struct region *region_at(struct cpu *c)
+/* Tells the jump cache the region at c->rip, whose block is hot: it is made if it doesn't exist,
+ * installed if it only waited for that. If there is none to be run, it won't be hot again soon. */
+static void find_region(struct cpu *c)
 {
     uint64_t la = (c->seg_base[SEG_CS] + c->rip) & c->la_mask;
     if (c->rip > c->cs_limit)
-        return NULL;
+        return;
     uintptr_t host = jit_code_host(c, la);
     if (!host)
-        return NULL;
+        return;
     struct region *r = cache_find(c, host, la);
     if (!r && cache_restless(host)) { /* code that changes is cheaper to interpret */
         block_set_heat(c, host, block_heat * 64);
-        return NULL;
+        return;
     }
     bool second = r != NULL;
     if (!r)
@@ -140,12 +140,20 @@ static struct region *region_at(struct cpu *c)
     else if (!r->slot && (second || batch_full()))
         batch_install(c);
     if (!r || !r->slot || r->dead)
-        return NULL;
+        return;
     batch_used(r);
     block_set_heat(c, host, 0);
     *jit_jump_slot(la) =
         (struct jit_jump){ .la = la, .context = cache_jump_context(c, r, la), .slot = r->slot };
-    return r;
+}
+
+/* The table slot of the region at c->rip that the jump cache has, or 0. */
+static uint32_t known_slot(struct cpu *c)
+{
+    uint64_t la = (c->seg_base[SEG_CS] + c->rip) & c->la_mask;
+    const struct jit_jump *j = jit_jump_slot(la);
+    bool now = j->context == c->jump_context || j->context == c->jump_context_global;
+    return j->la == la && now ? j->slot : 0;
 }
 
 /* ---- leaving ---- */
@@ -179,6 +187,10 @@ bool jit_left(struct cpu *c)
         jit_settle();
         jit_stats.exits[c->budget > 0 ? LEAVE_CHAIN : LEAVE_BUDGET]++;
         return true;
+    }
+    if (status == LEAVE_COLD) {
+        jit_stats.exits[status]++;
+        return false;
     }
     jit_stats.exits[status]++;
     const struct jit_point *p = &jit_shared.region->points[jit_shared.point];
@@ -222,9 +234,62 @@ static bool enter(struct cpu *c, uint32_t slot)
     return on;
 }
 
+static bool alignment_checked(const struct cpu *c)
+{
+    return c->tlb[ACCESS_READ] == &c->tlb_never;
+}
+
+/* Back to C: all state is in the CPU. */
+static uint32_t cold_left(int status)
+{
+    jit_shared.status = status;
+    return JIT_LEFT;
+}
+
+uint32_t jit_cold(uint64_t rip, uint32_t depth)
+{
+    struct cpu *c = jit_cpu;
+    uint64_t back = jit_shared.back[depth];
+    c->rip = rip;
+    if (depth >= JIT_DEPTH)
+        return cold_left(LEAVE_CHAIN);
+    jit_settle();
+    jit_stats.cold++;
+    for (;;) {
+        uint32_t slot = alignment_checked(c) ? 0 : known_slot(c);
+        if (slot && c->budget > 0) {
+            jit_shared.back[depth + 1] = back;
+            if (((region_fn *)(uintptr_t)slot)(c->rip, depth + 1) == JIT_LEFT)
+                return JIT_LEFT;
+            if (c->rip == back)
+                return JIT_RETURNED;
+            jit_settle();
+            continue;
+        }
+        uint64_t start = cpu_icount(c);
+        c->jit_back = back;
+        interp_run(c);
+        c->jit_back = CPU_NO_RIP;
+        jit_stats.insns -= cpu_icount(c) - start;
+        if (alignment_checked(c))
+            break;
+        if (c->jit_met) {
+            c->jit_met = false;
+            jit_hold_budget(c);
+            return JIT_RETURNED;
+        }
+        if (!c->jit_hot)
+            break;
+        c->jit_hot = false;
+        find_region(c);
+    }
+    c->jit_hot = c->jit_met = false;
+    return cold_left(LEAVE_COLD);
+}
+
 void jit_run(struct cpu *c)
 {
-    if (c->tlb[ACCESS_READ] == &c->tlb_never) { /* alignment checks: not in translated code */
+    if (alignment_checked(c)) { /* not in translated code */
         c->jit = false;
         interp_run(c);
         c->jit = true;
@@ -235,16 +300,12 @@ void jit_run(struct cpu *c)
         c->jit_hot = false;
         if (unlikely(c->budget <= 0 || (c->intr && interrupt_wanted(c))))
             break;
-        uint64_t la = (c->seg_base[SEG_CS] + c->rip) & c->la_mask;
-        struct jit_jump *j = jit_jump_slot(la);
-        uint32_t slot = 0;
-        if (j->la == la &&
-            (j->context == c->jump_context || j->context == c->jump_context_global)) {
-            slot = j->slot;
-        } else if (hot) {
-            struct region *r = region_at(c);
-            if (r)
-                slot = r->slot;
+        if (alignment_checked(c))
+            break;
+        uint32_t slot = known_slot(c);
+        if (!slot && hot) {
+            find_region(c);
+            slot = known_slot(c);
         }
         if (slot) {
             if (enter(c, slot))

@@ -30,11 +30,16 @@ struct jit_point {
     uint16_t gprs, xmms; /* registers that are newer in jit_shared.left than in the CPU */
 };
 
+/* Regions call one another so deep at most; then they jump. The host's stack must hold as many
+ * frames of any size. */
+#define JIT_DEPTH 48
+
 /* Why a region returned to C: enum exec, or these. */
 enum {
     LEAVE_CHAIN = 16, /* c->rip is where to go on */
     LEAVE_BUDGET,     /* the slice is over, at the point's instruction */
     LEAVE_INTERP,     /* the point's instruction is for the interpreter */
+    LEAVE_COLD,       /* jit_cold() stopped */
     LEAVE_COUNT
 };
 
@@ -59,6 +64,7 @@ struct jit_shared {
     } left;
     struct region *region; /* running */
     int32_t point, status;
+    uint64_t back[JIT_DEPTH + 1];     /* by depth: RIP at which the caller waits */
     uint32_t fault;                   /* a slow path failed: point and status are set */
     _Alignas(16) uint8_t scratch[16]; /* 128-bit values of slow paths */
 };
@@ -86,13 +92,11 @@ static inline struct jit_jump *jit_jump_slot(uint64_t la)
  * returned, to c->rip; regions that called this one compare that with where they wait. */
 typedef uint32_t region_fn(uint64_t rip, uint32_t depth);
 enum { JIT_RETURNED, JIT_LEFT };
-/* Regions call one another so deep at most; then they jump. The host's stack must hold as many
- * frames of any size. */
-#define JIT_DEPTH 48
 
 struct jit_stats {
     uint64_t insns;              /* run in regions, those of handlers included */
     uint64_t entries;            /* of regions from C */
+    uint64_t cold;               /* calls that were interpreted while regions wait */
     uint64_t transfers;          /* from region to region: counted by the chain */
     uint64_t exits[LEAVE_COUNT]; /* by status; LEAVE_CHAIN: the chain found nothing */
     int64_t emit_ns, install_ns;
@@ -170,9 +174,15 @@ uint32_t jit_x87_load(uint64_t v, uint32_t fop);
 uint32_t jit_x87_store(uint64_t v, uint32_t fop); /* to jit_shared.scratch */
 uint32_t jit_x87_move(uint64_t v, uint32_t fop);
 uint32_t jit_stub(uint64_t rip, uint32_t depth);
+/* What the chain goes on to where it finds no region, if regions wait for the guest to return:
+ * interprets on top of their frames. A region_fn. (jit.c) */
+uint32_t jit_cold(uint64_t rip, uint32_t depth);
 uint64_t jit_mulhu(uint64_t a, uint64_t b); /* upper halves of products */
 uint64_t jit_mulhs(uint64_t a, uint64_t b);
 void jit_settle_kind(struct cpu *c, int kind, const struct jit_flags *f);
+/* Something wants to be looked at before the slice is over: translated code finds its budget used
+ * up at the next backward branch or exit, the count of instructions stays right. */
+void jit_hold_budget(struct cpu *c);
 void jit_release_budget(struct cpu *c);
 /* A region has returned: brings the CPU's state up to date. True: go on at c->rip at once; false:
  * cpu_run() has to look, or (LEAVE_INTERP) the interpreter runs one instruction first. */

@@ -17,7 +17,7 @@ enum { HANDLERS_SHOWN = 15, MS = 1000 * 1000 };
 static const char *const exit_names[LEAVE_COUNT] = {
     [EXEC_JUMP] = "jump",           [EXEC_STOP] = "stop",         [EXEC_FAULT] = "fault",
     [EXEC_AGAIN] = "again",         [LEAVE_CHAIN] = "chain-miss", [LEAVE_BUDGET] = "slice-over",
-    [LEAVE_INTERP] = "interpreter",
+    [LEAVE_INTERP] = "interpreter", [LEAVE_COLD] = "cold",
 };
 
 static int more_calls(const void *a, const void *b)
@@ -133,6 +133,7 @@ void jit_info_json(const struct machine *m, struct text *out)
         { "install-ns", (uint64_t)jit_stats.install_ns },
         { "entries", jit_stats.entries },
         { "transfers", jit_stats.transfers },
+        { "interpreted-calls", jit_stats.cold },
         { "handler-calls", calls },
     };
     text_printf(out, "{\"available\": %s, \"enabled\": %s", jit_available() ? "true" : "false",
