@@ -43,7 +43,7 @@ struct block {
 #define JUMP_CACHE_SIZE 32768u
 struct jump_entry {
     uint64_t la;
-    uint32_t context; /* c->jump_context that it was made under */
+    uint32_t context;    /* c->jump_context that it was made under */
     struct block *block; /* its code is 0 if it was dropped since */
 };
 

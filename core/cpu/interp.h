@@ -16,8 +16,8 @@ static inline bool interrupt_wanted(const struct cpu *c)
 
 /* Runs blocks until the budget is used up, an interrupt wants to be taken, an exception is pending
  * (c->exc, with c->rip at the instruction), or something happened that cpu_run() has to look at.
- * With c->jit also when the next block is hot (c->jit_hot) or at c->jit_back (c->jit_met); c->rip is
- * its address then and nothing of it was run. */
+ * With c->jit also when the next block is hot (c->jit_hot) or at c->jit_back (c->jit_met); c->rip
+ * is its address then and nothing of it was run. */
 void interp_run(struct cpu *c);
 /* Exactly one instruction, without looking at debug registers, TF or shadows; c->rip is brought up
  * to date, c->budget charged if it completed. */
