@@ -73,11 +73,12 @@ def test_relay_tcp(emulator):
 @native
 @in_namespace
 def test_relay_failures_reach_the_guest_as_the_network_shows_them(emulator):
-    """No route and an unreachable host are ICMP errors, TCP and UDP; a host that is silent is silence."""
+    """No route and an unreachable host are ICMP errors, of TCP and UDP, IPv4 and IPv6; a host that is silent is silence."""
     if os.getuid() or not shutil.which("ip"):
         raise Skip("needs root and ip")
     for words in ("link add v0 type veth peer name v1", "link set v0 up", "link set v1 up", "addr add 192.0.2.1/24 dev v0",
-                  "neigh add 192.0.2.9 lladdr 02:00:00:00:00:09 dev v0", "route add unreachable 198.51.100.0/24"):
+                  "neigh add 192.0.2.9 lladdr 02:00:00:00:00:09 dev v0", "route add unreachable 198.51.100.0/24",
+                  "-6 route add unreachable 2001:db8:1::/48"):
         subprocess.run(["ip", *words.split()], check=True)
     with Relay("--egress", "public,documentation", "--connect-timeout", "2") as relay:
         g = guest(emulator, relay)
@@ -88,6 +89,15 @@ def test_relay_failures_reach_the_guest_as_the_network_shows_them(emulator):
             g.send(udp(4000 + n, 80, b"datagram", to))
             p = g.hear()
             same(f"{to}: the same of a datagram", (p.protocol, p.body[0], p.body[1], p.body[8 + 16:8 + 20]), (1, 3, code, ip4(to)))
+        g.send(icmp6(136, 0, b"\x60\0\0\0" + ip6(GUEST6) + b"\2\1" + MAC, HOST6))  # so that nobody has to ask
+        for n, (to, code) in enumerate((("2001:db8:2::5", 0), ("2001:db8:1::5", 3), ("fc00::5", 1))):
+            g.send(tcp(1050 + n, 80, SYN, 1000, 0, options=b"\2\4\5\xa0", dst=to))
+            while (p := g.hear()).protocol not in (6, 58) or p.protocol == 58 and p.body[0] > 127:
+                pass
+            same(f"{to}: ICMPv6", (p.protocol, p.body[0], p.body[1]), (58, 1, code))
+            original = p.body[8:]
+            same("the SYN in it", (original[0] >> 4, struct.unpack(">H", original[4:6])[0], original[6], original[8:24], original[24:40],
+                                   original[40:48]), (6, 24, 6, ip6(GUEST6), ip6(to), struct.pack(">HHI", 1050 + n, 80, 1000)))
         g.heard.clear()
         start = time.monotonic()
         g.send(tcp(1040, 80, SYN, 1000, 0, options=b"\2\4\5\xb4", dst="192.0.2.9"))
