@@ -55,9 +55,10 @@ static const struct option_def table[] = {
     CALL("help-docs", NULL, show_docs,
          "print the reference page of the options (Markdown) and exit"),
     CALL("version", NULL, show_version, "print the version and exit"),
-    CALL("machine", "[type=]pc[,prop=value...]", option_machine,
-         "the machine: 'pc' (i440FX and PIIX3)\naccel=jit|interp: how guest code runs\n"
-         "hpet=on|off, acpi=on|off, graphics=on|off"),
+    CALL(
+        "machine", "[type=]pc[,prop=value...]", option_machine,
+        "the machine: 'pc' (i440FX and PIIX3)\naccel=jit|interp: how guest code runs\n"
+        "hpet=on|off, acpi=on|off, graphics=on|off\npcspk-audiodev=ID: where the speaker is heard"),
     CALL("M", "pc", option_machine, NULL),
     CALL("cpu", "NAME[,+f][,-f]", option_cpu,
          "the CPU model, with features added and removed; '-cpu help' lists both"),
@@ -106,6 +107,11 @@ static const struct option_def table[] = {
     CALL("nographic", NULL, option_nographic,
          "no window; serial port and monitor share the terminal (Ctrl-A h for help)"),
     CALL("vga", "std|none", option_vga, "the graphics card"),
+
+    SECTION("Audio options"),
+    CALL("audiodev", "none|wav|sdl,id=ID[,path=FILE][,out.frequency=HZ]", option_audiodev,
+         "sound to nowhere, to a WAV file or to the host's (in a page: the page's)\nloudspeakers; "
+         "-machine pcspk-audiodev=ID connects the speaker"),
 
     SECTION("Network options"),
     CALL("netdev", "TYPE,id=ID[,prop=value...]", option_net,
@@ -356,10 +362,10 @@ static void free_strings(struct string_list *list)
 
 void options_free(struct machine_options *o)
 {
-    char *strings[] = { o->cpu,       o->bios,    o->kernel,  o->initrd,   o->append,
-                        o->debugcon,  o->vga,     o->display, o->rtc_base, o->rtc_clock,
-                        o->boot_once, o->name,    o->accel,   o->uuid,     o->boot_order,
-                        o->loadvm,    o->incoming };
+    char *strings[] = { o->cpu,       o->bios,     o->kernel,        o->initrd,   o->append,
+                        o->debugcon,  o->vga,      o->display,       o->rtc_base, o->rtc_clock,
+                        o->boot_once, o->name,     o->accel,         o->uuid,     o->boot_order,
+                        o->loadvm,    o->incoming, o->pcspk_audiodev };
     for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
         free(strings[i]);
     free_strings(o->search_path);
@@ -375,6 +381,7 @@ void options_free(struct machine_options *o)
         free(d);
     }
     net_options_free(o->net);
+    options_audio_free(o->audiodevs);
     for (struct device_option *d = o->devices, *next; d; d = next) {
         next = d->next;
         free(d->driver);

@@ -34,6 +34,7 @@ struct device_option {
     struct device_option *next;
 };
 struct net_option;
+struct audio_option;
 struct string_list {
     char *value;
     struct string_list *next;
@@ -62,6 +63,8 @@ struct machine_options {
     bool display_default;    /* nobody asked for this display */
     char *display;           /* sdl, none */
     bool nographic;
+    struct audio_option *audiodevs; /* see audio/audio.h */
+    char *pcspk_audiodev;           /* the speaker's, or NULL: it is silent */
     char *rtc_base;  /* utc, localtime, or a date (2006-06-17 or 2006-06-17T16:01:21) */
     char *rtc_clock; /* host, rt, vm */
     bool no_reboot, no_shutdown, start_paused /* -S */, no_acpi, no_hpet;

@@ -26,12 +26,14 @@ option_fn option_cpu, option_memory, option_smp, option_machine, option_accel, o
     option_name, option_uuid, option_net, option_serial, option_parallel, option_monitor,
     option_mon, option_qmp, option_qmp_pretty, option_chardev, option_device, option_drive,
     option_cdrom, option_hd, option_fd, option_log, option_log_file, option_search_path,
-    option_snapshot, option_ignore;
+    option_snapshot, option_ignore, option_audiodev;
 
 /* Checks that need the whole command line, and the defaults that depend on it. */
 bool options_finish(struct option_parser *p, struct error *err);
 
 /* Replaces the string at *@where. */
 void option_set_string(char **where, const char *value);
+
+void options_audio_free(struct audio_option *a);
 
 #endif

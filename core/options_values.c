@@ -186,7 +186,8 @@ bool option_machine(struct option_parser *p, const char *opt, const char *arg, s
         p->exit_now = true;
         return true;
     }
-    static const char *const keys[] = { "type", "accel", "hpet", "acpi", "graphics", "usb", NULL };
+    static const char *const keys[] = { "type",     "accel", "hpet",           "acpi",
+                                        "graphics", "usb",   "pcspk-audiodev", NULL };
     struct machine_options *o = p->o;
     struct keyval *list;
     char *first;
@@ -210,6 +211,8 @@ bool option_machine(struct option_parser *p, const char *opt, const char *arg, s
         o->no_hpet = !hpet;
         o->no_acpi = !acpi;
         o->nographic = !graphics;
+        if (keyval_get(list, "pcspk-audiodev"))
+            option_set_string(&o->pcspk_audiodev, keyval_get(list, "pcspk-audiodev"));
     }
 out:
     free(first);

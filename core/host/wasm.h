@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct host_stream;
 struct machine;
@@ -87,6 +88,9 @@ void slipway_js_remote_close(int remote);
  * rectangle of @pixels (R,G,B,A in memory, all of the screen). */
 bool slipway_js_screen(void);
 void slipway_js_present(const void *pixels, int width, int height, int x, int y, int w, int h);
+
+/* Samples for the page's loudspeakers: mono, @rate a second. */
+void slipway_js_sound(const int16_t *samples, size_t count, unsigned rate);
 
 /* Saved states: pieces of the one being saved, bytes of the one being loaded. False: it failed. */
 bool slipway_js_state_write(const void *data, size_t len);

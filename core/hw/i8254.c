@@ -14,8 +14,11 @@
  */
 #include "hw/i8254.h"
 
+#include <math.h>
+
 #include "clock.h"
 #include "hw/device.h"
+#include "hw/pcspk.h"
 #include "machine.h"
 #include "memory.h"
 
@@ -55,6 +58,7 @@ struct i8254 {
     struct irq out0;
     struct timer timer;
     struct mem_region io, port61;
+    struct pcspk *speaker; /* NULL: nobody listens */
 };
 
 #define COUNTER_FIELDS(n)                                                                          \
@@ -387,6 +391,8 @@ static void pit_write(void *opaque, uint64_t offset, uint64_t value, unsigned si
 {
     struct i8254 *s = opaque;
     uint8_t v = (uint8_t)value;
+    if (s->speaker && s->speaker_data && (offset == 2 || (offset == 3 && v >> 6 == 2)))
+        pcspk_changing(s->speaker);
     if (offset == 3) {
         control(s, v);
         return;
@@ -423,6 +429,9 @@ static uint64_t port61_read(void *opaque, uint64_t offset, unsigned size)
 static void port61_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
     struct i8254 *s = opaque;
+    if (s->speaker && (s->speaker_data || value & 2) &&
+        (value & 3) != (unsigned)(s->c[2].gate | s->speaker_data << 1))
+        pcspk_changing(s->speaker);
     s->speaker_data = value & 2;
     set_gate(s, &s->c[2], value & 1);
 }
@@ -436,6 +445,36 @@ uint32_t i8254_speaker_hz(struct i8254 *s)
     if (!s->speaker_data || !c->running || c->mode != 3 || c->count < 2)
         return 0;
     return PIT_HZ / c->count;
+}
+
+/* How long the output of a running counter has been high since it was loaded, @ns ago. */
+static double high_ns(const struct counter *c, double ns)
+{
+    const double tick = 1e9 / PIT_HZ;
+    double all = c->count * tick;
+    switch (c->mode) {
+    case 0: return ns > all ? ns - all : 0;
+    case 1: return !c->triggered ? ns : ns > all ? ns - all : 0;
+    case 2: return ns - floor(ns / all) * tick;
+    case 3: {
+        double half = (c->count + 1) / 2 * tick, into = fmod(ns, all);
+        return floor(ns / all) * half + (into < half ? into : half);
+    }
+    default: return ns; /* a pulse of a tick is not heard */
+    }
+}
+
+double i8254_speaker_level(struct i8254 *s, int64_t from_ns, int64_t to_ns)
+{
+    struct counter *c = &s->c[2];
+    if (!s->speaker_data || to_ns <= from_ns)
+        return 0;
+    settle(c, from_ns);
+    if (!c->running || !c->count || from_ns < c->start_ns)
+        return output(c, from_ns);
+    return (high_ns(c, (double)(to_ns - c->start_ns)) -
+            high_ns(c, (double)(from_ns - c->start_ns))) /
+           (double)(to_ns - from_ns);
 }
 
 /* ---- life ---- */
@@ -463,6 +502,8 @@ static void i8254_post_load(struct device *d)
         if (c->held < 0 || c->held > 1ll << 60)
             c->held = 0;
     }
+    if (s->speaker)
+        pcspk_loaded(s->speaker);
 }
 
 static bool i8254_realize(struct device *d, struct error *err)
@@ -481,6 +522,7 @@ static void i8254_unrealize(struct device *d)
     struct i8254 *s = (struct i8254 *)d;
     mem_region_remove(&s->io);
     mem_region_remove(&s->port61);
+    pcspk_free(s->speaker);
 }
 
 static const struct device_class i8254_class = {
@@ -502,5 +544,5 @@ struct i8254 *i8254_new(struct machine *m, struct irq out0, struct error *err)
         return NULL;
     }
     s->out0 = out0;
-    return device_realize(&s->dev, err) ? s : NULL;
+    return pcspk_new(m, s, &s->speaker, err) && device_realize(&s->dev, err) ? s : NULL;
 }

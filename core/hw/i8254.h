@@ -21,5 +21,8 @@ struct machine;
 struct i8254 *i8254_new(struct machine *m, struct irq out0, struct error *err);
 /* The tone of the speaker now: frequency in Hz, 0 while it is silent. */
 uint32_t i8254_speaker_hz(struct i8254 *s);
+/* How much of the time from @from_ns to @to_ns the speaker's line was or will be high, 0 to 1, if
+ * nothing changes. */
+double i8254_speaker_level(struct i8254 *s, int64_t from_ns, int64_t to_ns);
 
 #endif

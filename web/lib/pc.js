@@ -4,7 +4,7 @@
  * Messages to the worker (web/worker/worker.js): start {args, files, base}; input {name, data} and seen {name, length} of a
  * terminal; key {hid, down}; pointer {absolute, x, y, wheel, buttons}; release; visible {visible}; canvas {canvas}; enlarge {factor};
  * command {id, name, args}. From it: started; terminal {name}; output {name, data}; progress {name, loaded, total};
- * log {text}; size {width, height}; captured {data}; reply {id, value | error}; exit {status}; failed {message, crashed}.
+ * log {text}; sound {samples, rate}; size {width, height}; captured {data}; reply {id, value | error}; exit {status}; failed {message, crashed}.
  *
  * All that can go wrong arrives at #fail() as one message for people: the promise `started` is rejected with it, or, later, there
  * is an event "error".
@@ -14,11 +14,13 @@ import { parseInfo } from './network-info.js';
 import { PcapReader } from './pcap.js';
 import { Qmp } from './qmp.js';
 import { splitCommandLine } from './commandline.js';
+import { Sound } from './sound.js';
 import { Terminal } from './terminal.js';
 import { Transfer } from './transfer.js';
 
 const QMP_PORT = 'slipway-qmp';
 const FILES_PORT = 'slipway-files';
+const SOUND = 'slipway-sound';
 const KEY_MS = 25; // between the strokes of type(): firmware keeps 15 keys, the keyboard 16 bytes
 const STOP_MS = 2000; // for a PC that is asked to end
 
@@ -72,7 +74,7 @@ export class PC extends EventTarget {
     return worker;
   }
 
-  /** QEMU puts serial port and monitor on virtual consoles if nobody says otherwise; and there is always our QMP. */
+  /** QEMU puts serial port and monitor on virtual consoles if nobody says otherwise; there is always our QMP, and the speaker is heard. */
   #pageDefaults() {
     const has = (...names) => names.some((name) => this.args.some((arg) => arg.replace(/^--/, '-') === name));
     const args = ['-chardev', `vc,id=${QMP_PORT}`, '-mon', `chardev=${QMP_PORT},mode=control`];
@@ -80,6 +82,7 @@ export class PC extends EventTarget {
       args.push('-device', 'virtio-serial-pci', '-chardev', `vc,id=${FILES_PORT}`,
         '-device', `virtserialport,chardev=${FILES_PORT},name=org.slipway.files`);
     }
+    if (!has('-audiodev')) args.push('-audiodev', `sdl,id=${SOUND}`, '-machine', `pcspk-audiodev=${SOUND}`);
     if (has('-nographic', '-nodefaults')) return args;
     if (!has('-serial')) args.push('-serial', 'vc');
     if (!has('-monitor')) args.push('-monitor', 'vc');
@@ -111,6 +114,7 @@ export class PC extends EventTarget {
       this.screenSize = { width, height };
       this.#emit('resize', this.screenSize);
     },
+    sound: ({ samples, rate }) => this.#sound.play(samples, rate),
     captured: ({ data }) => this.#onCaptured(data),
     reply: ({ id, value, error }) => {
       const { resolve, reject } = this.#commands.get(id);
@@ -127,6 +131,7 @@ export class PC extends EventTarget {
     },
     failed: ({ message }) => this.#fail(message),
   };
+  #sound = new Sound();
   #pcap = null;
 
   #onCaptured(data) {
@@ -179,6 +184,7 @@ export class PC extends EventTarget {
     this.#worker?.terminate();
     this.#worker = null;
     this.watchNetwork(0);
+    this.#sound.close();
     document.removeEventListener('visibilitychange', this.#visibility);
     this.#qmp?.close(error);
     this.#transfer?.close(error);

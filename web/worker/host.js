@@ -315,6 +315,10 @@ class Host {
     this.screen.present(...picture);
   }
 
+  sound(samples, rate) {
+    this.post({ type: 'sound', samples, rate }, [samples.buffer]);
+  }
+
   captured(data) {
     this.post({ type: 'captured', data }, [data.buffer]);
   }
