@@ -923,6 +923,25 @@ def test_user_ping_of_the_outside(emulator):
     both(emulator, "", conversation)
 
 
+@not_under("node", "Node has no ICMP sockets")
+@in_namespace
+def test_user_ping_that_is_not_permitted(emulator):
+    """One line for all pings says what to do."""
+    add_address("192.0.2.1")
+    with open("/proc/sys/net/ipv4/ping_group_range", "w") as f:
+        f.write("1 0")
+    peer = Ours(emulator, wrapper=["setpriv", "--bounding-set=-net_raw"])
+    try:
+        guest = Guest(peer)
+        for seq in range(3):
+            guest.ask(arp(HOST), ping("192.0.2.1", seq=seq))
+    finally:
+        peer.close()
+    if peer.errors.count("ping sockets aren't permitted") != 1 or \
+            'net.ipv4.ping_group_range is "1 0"; "0 2147483647" permits all' not in peer.errors:
+        raise Failure(peer.errors)
+
+
 @in_namespace
 def test_user_random_frames(emulator):
     """Frames with random faults, the same ones for both."""

@@ -92,10 +92,10 @@ class Peer:
 
 
 class Ours(Peer):
-    def __init__(self, emulator, options="", env=None):
+    def __init__(self, emulator, options="", env=None, wrapper=()):
         if emulator not in PROGRAMS:
             raise Skip("is about our own network")
-        process = subprocess.Popen(PROGRAMS[emulator] + [options], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        process = subprocess.Popen([*wrapper, *PROGRAMS[emulator], options], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, env=env)
         os.set_blocking(process.stdin.fileno(), False)
         super().__init__(process, process.stdout.fileno(), process.stdin.fileno())
