@@ -457,7 +457,8 @@ static double high_ns(const struct counter *c, double ns)
     case 1: return !c->triggered ? ns : ns > all ? ns - all : 0;
     case 2: return ns - floor(ns / all) * tick;
     case 3: {
-        double half = (c->count + 1) / 2 * tick, into = fmod(ns, all);
+        uint32_t high = (c->count + 1) / 2; /* ticks; an odd one belongs to the high half */
+        double half = high * tick, into = fmod(ns, all);
         return floor(ns / all) * half + (into < half ? into : half);
     }
     default: return ns; /* a pulse of a tick is not heard */
