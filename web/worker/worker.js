@@ -33,8 +33,16 @@ function understood(e) {
   return e;
 }
 
+/** What the page gave for TFTP: files whose names begin with the DIR/ of a tftp=DIR. @returns {Promise<[string, Uint8Array][]>} */
+function filesForTftp(args, files) {
+  const directories = args.flatMap((arg) => /(?:^|,)tftp=([^,]+)/.exec(arg)?.[1] ?? []);
+  const given = Object.entries(files).filter(([name]) => directories.some((directory) => name.startsWith(`${directory}/`)));
+  return Promise.all(given.map(async ([name, file]) => [name, await download(name, file instanceof Blob ? file : new URL(file, host.base).href, host.progress)]));
+}
+
 async function start({ args, files, base }) {
   Object.assign(host, { files, base });
+  const forTftp = filesForTftp(args, files);
   const firmware = Promise.all(FIRMWARE.map(async (name) => [name, await download(name, share(name), host.progress)]));
   const module = {
     arguments: args,
@@ -47,7 +55,11 @@ async function start({ args, files, base }) {
     preRun() {
       module.FS.mkdir('/share');
       module.addRunDependency('firmware');
-      firmware.then((all) => {
+      Promise.all([firmware, forTftp]).then(([all, served]) => {
+        for (const [name, data] of served) {
+          module.FS.mkdirTree(name.replace(/[^/]*$/, ''));
+          module.FS.writeFile(name, data, { canOwn: true });
+        }
         for (const [name, data] of all) module.FS.writeFile(`/share/${name}`, data, { canOwn: true });
         for (const name of BOOT_ROMS) module.FS.createLazyFile('/share', name, share(name), true, false);
         module.removeRunDependency('firmware');
