@@ -405,12 +405,17 @@ static inline uint64_t cpu_icount(const struct cpu *c)
     return c->icount - (uint64_t)(int64_t)c->budget;
 }
 void cpu_update_mode(struct cpu *c);
+/* Are accesses checked for alignment? Then all of them take the slow path. */
+static inline bool cpu_alignment_checked(const struct cpu *c)
+{
+    return c->tlb[ACCESS_READ] == &c->tlb_never;
+}
 /* The part of it that a TLB flush needs: makes entries of the jump cache stale. */
 static inline void cpu_update_jump_context(struct cpu *c)
 {
-    bool aligned = c->tlb[ACCESS_READ] == &c->tlb_never;
     uint32_t mode = (c->mode & (MODE_CODE_MASK | MODE_PE | MODE_VM)) |
-                    (aligned ? 3u : (uint32_t)c->mmu_index) << 4 | (uint32_t)c->flat << 6;
+                    (cpu_alignment_checked(c) ? 3u : (uint32_t)c->mmu_index) << 4 |
+                    (uint32_t)c->flat << 6;
     c->jump_context = c->tlb_gen << 8 | 0x80u | mode;
     c->jump_context_global = c->tlb_gen_global << 8 | mode;
 }

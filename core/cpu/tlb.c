@@ -278,7 +278,7 @@ static bool pre_check(struct cpu *c, int seg, uint64_t la, unsigned size)
     if ((c->mode & MODE_CODE_MASK) == MODE_CODE64 &&
         (!cpu_canonical(la) || !cpu_canonical(la + size - 1)))
         return cpu_fault(c, seg == SEG_SS ? EXC_SS : EXC_GP, 0);
-    if (unlikely(c->tlb[ACCESS_READ] == &c->tlb_never)) {
+    if (unlikely(cpu_alignment_checked(c))) {
         unsigned align = size == 10 ? 8 : size & (size - 1) ? 1 : size;
         if (la & (align - 1))
             return cpu_fault(c, EXC_AC, 0);

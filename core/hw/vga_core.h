@@ -172,9 +172,9 @@ void vga_port_write(struct vga *v, uint16_t port, uint8_t value);
 
 /* vga_vbe.c */
 void vga_vbe_reset(struct vga *v);
-void vga_vbe_derive(struct vga *v);
+void vga_vbe_derive(struct vga *v); /* recomputes pitch, start and bank from the registers */
 /* After the registers were loaded: makes them valid, and what follows from them. */
-void vga_vbe_loaded(struct vga *v); /* recomputes pitch, start and bank from the registers */
+void vga_vbe_loaded(struct vga *v);
 uint16_t vga_vbe_read(struct vga *v, unsigned index);
 void vga_vbe_write(struct vga *v, unsigned index, uint16_t value);
 extern const struct mem_ops vga_vbe_port_ops;

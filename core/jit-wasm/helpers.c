@@ -142,7 +142,7 @@ int jit_call_handler(struct cpu *c, const struct insn *i)
 static bool may_go_on(struct cpu *c)
 {
     if (c->exc.pending || c->halted || c->triple_fault || cpu_debugging(c) || c->shadow_ss ||
-        c->tlb[ACCESS_READ] == &c->tlb_never || (c->intr && interrupt_wanted(c)))
+        cpu_alignment_checked(c) || (c->intr && interrupt_wanted(c)))
         return false;
     c->shadow = false;
     return true;

@@ -234,11 +234,6 @@ static bool enter(struct cpu *c, uint32_t slot)
     return on;
 }
 
-static bool alignment_checked(const struct cpu *c)
-{
-    return c->tlb[ACCESS_READ] == &c->tlb_never;
-}
-
 /* Back to C: all state is in the CPU. */
 static uint32_t cold_left(int status)
 {
@@ -256,7 +251,7 @@ uint32_t jit_cold(uint64_t rip, uint32_t depth)
     jit_settle();
     jit_stats.cold++;
     for (;;) {
-        uint32_t slot = alignment_checked(c) ? 0 : known_slot(c);
+        uint32_t slot = cpu_alignment_checked(c) ? 0 : known_slot(c);
         if (slot && c->budget > 0) {
             jit_shared.back[depth + 1] = back;
             if (((region_fn *)(uintptr_t)slot)(c->rip, depth + 1) == JIT_LEFT)
@@ -271,7 +266,7 @@ uint32_t jit_cold(uint64_t rip, uint32_t depth)
         interp_run(c);
         c->jit_back = CPU_NO_RIP;
         jit_stats.insns -= cpu_icount(c) - start;
-        if (alignment_checked(c))
+        if (cpu_alignment_checked(c))
             break;
         if (c->jit_met) {
             c->jit_met = false;
@@ -289,7 +284,7 @@ uint32_t jit_cold(uint64_t rip, uint32_t depth)
 
 void jit_run(struct cpu *c)
 {
-    if (alignment_checked(c)) { /* not in translated code */
+    if (cpu_alignment_checked(c)) { /* not in translated code */
         c->jit = false;
         interp_run(c);
         c->jit = true;
@@ -300,7 +295,7 @@ void jit_run(struct cpu *c)
         c->jit_hot = false;
         if (unlikely(c->budget <= 0 || (c->intr && interrupt_wanted(c))))
             break;
-        if (alignment_checked(c))
+        if (cpu_alignment_checked(c))
             break;
         uint32_t slot = known_slot(c);
         if (!slot && hot) {

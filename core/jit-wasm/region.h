@@ -100,7 +100,6 @@ void region_dump(const struct region_code *r, void (*line)(void *opaque, const c
 
 /* What an instruction does to control flow and flags (live.c). */
 enum block_end insn_end(const struct insn *i);
-bool insn_ends_block(const struct insn *i);
 /* BE_STOP: may the next instruction be the one behind it? */
 bool insn_goes_on(const struct insn *i);
 /* Host address of the code byte at linear address @la if it could be fetched now without a fault
