@@ -7,6 +7,7 @@
 #include "hw/serial.h"
 #include "hw/vga.h"
 #include "hw/virtio/virtio_blk.h"
+#include "hw/virtio/virtio_input.h"
 #include "hw/virtio/virtio_rng.h"
 #include "hw/virtio/virtio_serial.h"
 
@@ -26,9 +27,12 @@ const struct device_class *const device_classes[] = {
     &rtl8139_class,
     &vga_pci_class,
     &virtio_blk_pci_class,
+    &virtio_keyboard_pci_class,
+    &virtio_mouse_pci_class,
     &virtio_net_pci_class,
     &virtio_rng_pci_class,
     &virtio_serial_pci_class,
+    &virtio_tablet_pci_class,
     &virtconsole_class,
     &virtserialport_class,
     NULL,
@@ -44,6 +48,9 @@ const struct device_alias device_aliases[] = {
     VIRTIO_NAMES("virtio-net", virtio_net_pci_class),
     VIRTIO_NAMES("virtio-rng", virtio_rng_pci_class),
     VIRTIO_NAMES("virtio-serial", virtio_serial_pci_class),
+    { "virtio-keyboard", &virtio_keyboard_pci_class, NULL, NULL },
+    { "virtio-mouse", &virtio_mouse_pci_class, NULL, NULL },
+    { "virtio-tablet", &virtio_tablet_pci_class, NULL, NULL },
     { "e1000-82540em", &e1000_class, NULL, NULL },
     { NULL, NULL, NULL, NULL },
 };

@@ -91,6 +91,7 @@ struct i8042 {
     struct timer serial;        /* pending: the devices' line is busy */
     struct ps2_keyboard keyboard;
     struct ps2_mouse mouse;
+    struct input_handler keyboard_input, mouse_input;
 };
 
 static const struct field i8042_fields[] = {
@@ -302,8 +303,8 @@ static void pointer_event(void *opaque, int dx, int dy, int dz, unsigned buttons
     ps2_mouse_move(&s->mouse, dx, dy, dz, buttons);
 }
 
-static const struct input_ops keyboard_input = { .key = key_event };
-static const struct input_ops mouse_input = { .pointer_rel = pointer_event };
+static const struct input_ops keyboard_ops = { .key = key_event };
+static const struct input_ops mouse_ops = { .pointer_rel = pointer_event };
 
 static bool i8042_realize(struct device *d, struct error *err)
 {
@@ -316,10 +317,12 @@ static bool i8042_realize(struct device *d, struct error *err)
     mem_region_init_io(&s->command_port, "i8042-cmd", 1, &command_ops, s);
     mem_region_add(&m->io, &s->data_port, 0x60, 0);
     mem_region_add(&m->io, &s->command_port, 0x64, 0);
-    if (m->input) {
-        input_attach_keyboard(m, &keyboard_input, s);
-        input_attach_pointer(m, &mouse_input, s);
-    }
+    s->keyboard_input =
+        (struct input_handler){ .name = "QEMU PS/2 Keyboard", .ops = &keyboard_ops, .opaque = s };
+    s->mouse_input =
+        (struct input_handler){ .name = "QEMU PS/2 Mouse", .ops = &mouse_ops, .opaque = s };
+    input_register(m, &s->keyboard_input);
+    input_register(m, &s->mouse_input);
     return true;
 }
 
@@ -330,10 +333,8 @@ static void i8042_unrealize(struct device *d)
     timer_del(&s->mouse.sample_timer);
     mem_region_free(&s->data_port);
     mem_region_free(&s->command_port);
-    if (d->machine->input) {
-        input_attach_keyboard(d->machine, NULL, NULL);
-        input_attach_pointer(d->machine, NULL, NULL);
-    }
+    input_unregister(d->machine, &s->keyboard_input);
+    input_unregister(d->machine, &s->mouse_input);
 }
 
 static void i8042_reset(struct device *d)

@@ -29,6 +29,8 @@ static const struct {
     { 0x0604, "PCI bridge" },
     { 0x0680, "Bridge" },
     { 0x0780, "Communication controller" },
+    { 0x0900, "Keyboard" },
+    { 0x0902, "Mouse" },
 };
 
 static void put_pci_class(struct text *out, uint16_t class)

@@ -119,6 +119,7 @@ const struct hmp_command hmp_info_commands[] = {
     { "jit", "", "", "show dynamic compiler info", info_jit },
     { "kvm", "", "", "show KVM information", info_kvm },
     { "mem", "", "", "show the active virtual memory mappings", hmp_info_mem },
+    { "mice", "", "", "show which guest mouse is receiving events", hmp_info_mice },
     { "mtree", "flat:s?", "[-f]", "show memory tree (-f: dump flat view for address spaces)",
       hmp_info_mtree },
     { "name", "", "", "show the current VM name", info_name },

@@ -102,7 +102,8 @@ hmp_fn hmp_info_network, hmp_info_usernet, hmp_set_link; /* hmp_net.c */
 hmp_fn hmp_device_add, hmp_device_del;
 hmp_fn hmp_object_add, hmp_object_del;
 hmp_fn hmp_savevm, hmp_loadvm, hmp_delvm, hmp_info_snapshots, hmp_migrate,
-    hmp_migrate_incoming; /* hmp_snapshot.c */
+    hmp_migrate_incoming;                                              /* hmp_snapshot.c */
+hmp_fn hmp_info_mice, hmp_mouse_set, hmp_mouse_move, hmp_mouse_button; /* monitor_input.c */
 hmp_fn hmp_netdev_add, hmp_netdev_del, hmp_announce_self, hmp_hostfwd_add, hmp_hostfwd_remove;
 
 #endif

@@ -307,6 +307,8 @@ const struct qmp_command qmp_commands[] = {
     { "query-chardev", "", query_chardev },
     { "query-block", "", query_block },
     { "query-jit", "", query_jit },
+    { "query-mice", "", qmp_query_mice },
+    { "input-send-event", "events:a device:s? head:i?", qmp_input_send_event },
     { "migrate", "uri:s detach:b?", qmp_migrate },
     { "migrate-incoming", "uri:s", qmp_migrate_incoming },
     { "human-monitor-command", "command-line:s cpu-index:i?", human_monitor_command },

@@ -34,6 +34,10 @@ bool qmp_announce_self(struct qmp_call *c);
 bool qmp_object_add(struct qmp_call *c);
 bool qmp_object_del(struct qmp_call *c);
 
+/* monitor_input.c */
+bool qmp_query_mice(struct qmp_call *c);
+bool qmp_input_send_event(struct qmp_call *c);
+
 /* hmp_snapshot.c */
 bool qmp_migrate(struct qmp_call *c);
 bool qmp_migrate_incoming(struct qmp_call *c);

@@ -78,6 +78,12 @@ void input_pointer_abs(struct machine *m, int x, int y, int dz, unsigned buttons
 /* Does the pointer device take absolute positions? If not, viewers grab the mouse and send motion;
  * absolute positions that come all the same are turned into motion. */
 bool input_pointer_is_abs(struct machine *m);
+/* Where the pointer was put last, and what is pressed. */
+struct input_pointer {
+    int x, y;
+    unsigned buttons;
+};
+struct input_pointer input_pointer(struct machine *m);
 /* Lets go of all keys and buttons that are down (focus lost). */
 void input_release_all(struct machine *m);
 /* One key by QEMU's name ("ret", "a", "kp_enter"), as sendkey takes them; 0 if unknown. */
@@ -91,14 +97,41 @@ int input_parse_combo(const char *text, uint8_t hids[INPUT_COMBO_MAX], struct er
  * ms). Combinations wait for each other, up to 64; false: too many wait. */
 bool input_send_combo(struct machine *m, const uint8_t *hids, int count, int hold_ms);
 
-/* Input: device side (PS/2). The last one attached gets the events. */
+/* The number of a key in Linux's input events; 0 if it has none. */
+uint8_t input_evdev_of_hid(uint8_t hid);
+
+/* Input: who wants to know that input_pointer_is_abs() has changed. */
+struct input_listener {
+    void (*pointer_changed)(void *opaque);
+    void *opaque;
+    struct input_listener *next;
+};
+void input_listen(struct machine *m, struct input_listener *l);
+void input_unlisten(struct machine *m, struct input_listener *l);
+
+/* Input: device side. A pointer has one of the two pointer operations. */
 struct input_ops {
     void (*key)(void *opaque, uint8_t hid, bool down);
     void (*pointer_rel)(void *opaque, int dx, int dy, int dz, unsigned buttons);
     void (*pointer_abs)(void *opaque, int x, int y, int dz, unsigned buttons);
 };
-void input_attach_pointer(struct machine *m, const struct input_ops *ops, void *opaque);
-void input_attach_keyboard(struct machine *m, const struct input_ops *ops, void *opaque);
+struct input_handler {
+    const char *name; /* as "info mice" has it */
+    const struct input_ops *ops;
+    void *opaque;
+    int id; /* below: the dispatcher's */
+    struct input_handler *next;
+};
+/* @h belongs to the device and stays where it is until input_unregister(), which is harmless if it
+ * isn't registered. Events go to the first handler in the line that can take them. */
+void input_register(struct machine *m, struct input_handler *h); /* last in the line */
+void input_unregister(struct machine *m, struct input_handler *h);
+void input_activate(struct machine *m, struct input_handler *h);   /* to the front */
+void input_deactivate(struct machine *m, struct input_handler *h); /* to the end */
+/* The pointers in the order of the line; @h NULL: the first, which gets the events. */
+const struct input_handler *input_next_mouse(struct machine *m, const struct input_handler *h);
+/* Makes the pointer with this id the first one. */
+bool input_set_mouse(struct machine *m, int id, struct error *err);
 
 /* Made with the machine (m->input), before any device attaches. */
 struct input *input_new(struct machine *m);

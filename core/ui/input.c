@@ -1,8 +1,10 @@
 /*
  * Input dispatch: from viewers, monitor and tests to the keyboard and pointer devices of a machine.
  *
- * Keys travel as HID usages of page 7 (USB HID Usage Tables 1.12, section 10), which are also SDL's
- * scancodes. Names are QEMU's (its QKeyCode), so that sendkey scripts work. One table holds both.
+ * Devices stand in a line; each event goes to the first that can take it. A device comes in at the
+ * end, gets to the front when its driver starts (input_activate) and back to the end when the
+ * driver is gone: with a tablet whose driver runs, absolute positions go there; without, the PS/2
+ * mouse gets motion. What a device doesn't say about itself follows from its operations.
  *
  * The dispatcher remembers which keys are down, so that a viewer that loses the focus can let go of
  * them all. sendkey combinations are pressed at once and released by a timer; further ones wait in
@@ -15,158 +17,6 @@
 
 #include "clock.h"
 #include "machine.h"
-
-static const struct key_name {
-    const char *name;
-    uint8_t hid;
-} key_names[] = {
-    { "a", 0x04 },
-    { "b", 0x05 },
-    { "c", 0x06 },
-    { "d", 0x07 },
-    { "e", 0x08 },
-    { "f", 0x09 },
-    { "g", 0x0a },
-    { "h", 0x0b },
-    { "i", 0x0c },
-    { "j", 0x0d },
-    { "k", 0x0e },
-    { "l", 0x0f },
-    { "m", 0x10 },
-    { "n", 0x11 },
-    { "o", 0x12 },
-    { "p", 0x13 },
-    { "q", 0x14 },
-    { "r", 0x15 },
-    { "s", 0x16 },
-    { "t", 0x17 },
-    { "u", 0x18 },
-    { "v", 0x19 },
-    { "w", 0x1a },
-    { "x", 0x1b },
-    { "y", 0x1c },
-    { "z", 0x1d },
-    { "1", 0x1e },
-    { "2", 0x1f },
-    { "3", 0x20 },
-    { "4", 0x21 },
-    { "5", 0x22 },
-    { "6", 0x23 },
-    { "7", 0x24 },
-    { "8", 0x25 },
-    { "9", 0x26 },
-    { "0", 0x27 },
-    { "ret", 0x28 },
-    { "esc", 0x29 },
-    { "backspace", 0x2a },
-    { "tab", 0x2b },
-    { "spc", 0x2c },
-    { "minus", 0x2d },
-    { "equal", 0x2e },
-    { "bracket_left", 0x2f },
-    { "bracket_right", 0x30 },
-    { "backslash", 0x31 },
-    { "semicolon", 0x33 },
-    { "apostrophe", 0x34 },
-    { "grave_accent", 0x35 },
-    { "comma", 0x36 },
-    { "dot", 0x37 },
-    { "slash", 0x38 },
-    { "caps_lock", 0x39 },
-    { "f1", 0x3a },
-    { "f2", 0x3b },
-    { "f3", 0x3c },
-    { "f4", 0x3d },
-    { "f5", 0x3e },
-    { "f6", 0x3f },
-    { "f7", 0x40 },
-    { "f8", 0x41 },
-    { "f9", 0x42 },
-    { "f10", 0x43 },
-    { "f11", 0x44 },
-    { "f12", 0x45 },
-    { "print", 0x46 },
-    { "sysrq", 0x46 },
-    { "scroll_lock", 0x47 },
-    { "pause", 0x48 },
-    { "insert", 0x49 },
-    { "home", 0x4a },
-    { "pgup", 0x4b },
-    { "delete", 0x4c },
-    { "end", 0x4d },
-    { "pgdn", 0x4e },
-    { "right", 0x4f },
-    { "left", 0x50 },
-    { "down", 0x51 },
-    { "up", 0x52 },
-    { "num_lock", 0x53 },
-    { "kp_divide", 0x54 },
-    { "kp_multiply", 0x55 },
-    { "asterisk", 0x55 },
-    { "kp_subtract", 0x56 },
-    { "kp_add", 0x57 },
-    { "kp_enter", 0x58 },
-    { "kp_1", 0x59 },
-    { "kp_2", 0x5a },
-    { "kp_3", 0x5b },
-    { "kp_4", 0x5c },
-    { "kp_5", 0x5d },
-    { "kp_6", 0x5e },
-    { "kp_7", 0x5f },
-    { "kp_8", 0x60 },
-    { "kp_9", 0x61 },
-    { "kp_0", 0x62 },
-    { "kp_decimal", 0x63 },
-    { "less", 0x64 },
-    { "compose", 0x65 },
-    { "menu", 0x65 },
-    { "power", 0x66 },
-    { "kp_equals", 0x67 },
-    { "f13", 0x68 },
-    { "f14", 0x69 },
-    { "f15", 0x6a },
-    { "f16", 0x6b },
-    { "f17", 0x6c },
-    { "f18", 0x6d },
-    { "f19", 0x6e },
-    { "f20", 0x6f },
-    { "f21", 0x70 },
-    { "f22", 0x71 },
-    { "f23", 0x72 },
-    { "f24", 0x73 },
-    { "open", 0x74 },
-    { "help", 0x75 },
-    { "props", 0x76 },
-    { "front", 0x77 },
-    { "stop", 0x78 },
-    { "again", 0x79 },
-    { "undo", 0x7a },
-    { "cut", 0x7b },
-    { "copy", 0x7c },
-    { "paste", 0x7d },
-    { "find", 0x7e },
-    { "audiomute", 0x7f },
-    { "volumeup", 0x80 },
-    { "volumedown", 0x81 },
-    { "kp_comma", 0x85 },
-    { "ro", 0x87 },
-    { "katakanahiragana", 0x88 },
-    { "hiragana", 0x88 },
-    { "yen", 0x89 },
-    { "henkan", 0x8a },
-    { "muhenkan", 0x8b },
-    { "lang1", 0x90 },
-    { "lang2", 0x91 },
-    { "ctrl", 0xe0 },
-    { "shift", 0xe1 },
-    { "alt", 0xe2 },
-    { "meta_l", 0xe3 },
-    { "ctrl_r", 0xe4 },
-    { "shift_r", 0xe5 },
-    { "alt_r", 0xe6 },
-    { "meta_r", 0xe7 },
-};
-#define KEY_NAME_COUNT (sizeof key_names / sizeof key_names[0])
 
 #define COMBO_RING      64
 #define DEFAULT_HOLD_MS 100
@@ -183,8 +33,9 @@ struct combo {
 
 struct input {
     struct machine *machine;
-    const struct input_ops *keyboard, *pointer;
-    void *keyboard_opaque, *pointer_opaque;
+    struct input_handler *handlers; /* in the order in which they are asked */
+    int last_id;
+    struct input_listener *listeners;
     bool down[256];
     unsigned buttons;
     bool have_abs;
@@ -215,17 +66,111 @@ void input_free(struct input *in)
     free(in);
 }
 
-void input_attach_keyboard(struct machine *m, const struct input_ops *ops, void *opaque)
+/* ---- devices ---- */
+
+static bool is_pointer(const struct input_handler *h)
 {
-    m->input->keyboard = ops;
-    m->input->keyboard_opaque = opaque;
+    return h->ops->pointer_abs || h->ops->pointer_rel;
 }
 
-void input_attach_pointer(struct machine *m, const struct input_ops *ops, void *opaque)
+static struct input_handler *pointer_of(const struct input *in)
 {
-    m->input->pointer = ops;
-    m->input->pointer_opaque = opaque;
+    struct input_handler *h = in->handlers;
+    while (h && !is_pointer(h))
+        h = h->next;
+    return h;
 }
+
+static struct input_handler **place_of(struct input *in, const struct input_handler *h)
+{
+    struct input_handler **at = &in->handlers;
+    while (*at && *at != h)
+        at = &(*at)->next;
+    return at;
+}
+
+/* Takes @h out of the line, and unless @add is false puts it in again, first or last. */
+static void move(struct machine *m, struct input_handler *h, bool add, bool first)
+{
+    struct input *in = m->input;
+    if (!in)
+        return;
+    bool was_abs = input_pointer_is_abs(m);
+    struct input_handler **at = place_of(in, h);
+    if (*at)
+        *at = h->next;
+    if (add) {
+        at = first ? &in->handlers : place_of(in, NULL);
+        h->next = *at;
+        *at = h;
+    }
+    if (was_abs == input_pointer_is_abs(m))
+        return;
+    for (struct input_listener *l = in->listeners; l; l = l->next)
+        l->pointer_changed(l->opaque);
+}
+
+void input_register(struct machine *m, struct input_handler *h)
+{
+    if (m->input)
+        h->id = ++m->input->last_id;
+    move(m, h, true, false);
+}
+
+void input_unregister(struct machine *m, struct input_handler *h)
+{
+    move(m, h, false, false);
+}
+
+void input_activate(struct machine *m, struct input_handler *h)
+{
+    move(m, h, true, true);
+}
+
+void input_deactivate(struct machine *m, struct input_handler *h)
+{
+    move(m, h, true, false);
+}
+
+const struct input_handler *input_next_mouse(struct machine *m, const struct input_handler *h)
+{
+    h = h ? h->next : m->input ? m->input->handlers : NULL;
+    while (h && !is_pointer(h))
+        h = h->next;
+    return h;
+}
+
+bool input_set_mouse(struct machine *m, int id, struct error *err)
+{
+    struct input_handler *h = m->input ? m->input->handlers : NULL;
+    while (h && h->id != id)
+        h = h->next;
+    if (!h)
+        return error_set(err, "Mouse at index '%d' not found", id);
+    if (!is_pointer(h))
+        return error_set(err, "Input device '%s' is not a mouse", h->name);
+    input_activate(m, h);
+    return true;
+}
+
+void input_listen(struct machine *m, struct input_listener *l)
+{
+    if (!m->input)
+        return;
+    l->next = m->input->listeners;
+    m->input->listeners = l;
+}
+
+void input_unlisten(struct machine *m, struct input_listener *l)
+{
+    struct input_listener **at = m->input ? &m->input->listeners : NULL;
+    while (at && *at && *at != l)
+        at = &(*at)->next;
+    if (at && *at)
+        *at = l->next;
+}
+
+/* ---- events ---- */
 
 void input_key(struct machine *m, uint8_t hid, bool down)
 {
@@ -233,8 +178,11 @@ void input_key(struct machine *m, uint8_t hid, bool down)
     if (!in || !hid || (!down && !in->down[hid]))
         return;
     in->down[hid] = down;
-    if (in->keyboard && in->keyboard->key)
-        in->keyboard->key(in->keyboard_opaque, hid, down);
+    struct input_handler *h = in->handlers;
+    while (h && !h->ops->key)
+        h = h->next;
+    if (h)
+        h->ops->key(h->opaque, hid, down);
 }
 
 void input_pointer_rel(struct machine *m, int dx, int dy, int dz, unsigned buttons)
@@ -243,9 +191,22 @@ void input_pointer_rel(struct machine *m, int dx, int dy, int dz, unsigned butto
     if (!in)
         return;
     in->buttons = buttons;
-    in->have_abs = false;
-    if (in->pointer && in->pointer->pointer_rel)
-        in->pointer->pointer_rel(in->pointer_opaque, dx, dy, dz, buttons);
+    struct input_handler *h = pointer_of(in);
+    if (!h)
+        return;
+    if (h->ops->pointer_rel) {
+        in->have_abs = false;
+        h->ops->pointer_rel(h->opaque, dx, dy, dz, buttons);
+        return;
+    }
+    /* Buttons and wheel are the tablet's, motion is for whoever knows it. */
+    h->ops->pointer_abs(h->opaque, in->abs_x, in->abs_y, dz, buttons);
+    if (!dx && !dy)
+        return;
+    while (h && !h->ops->pointer_rel)
+        h = h->next;
+    if (h)
+        h->ops->pointer_rel(h->opaque, dx, dy, 0, 0);
 }
 
 /* Pixels that a change from @from to @to of 0..0x7fff means on a screen of @extent pixels. */
@@ -262,14 +223,15 @@ void input_pointer_abs(struct machine *m, int x, int y, int dz, unsigned buttons
     x = x < 0 ? 0 : x > ABS_RANGE ? ABS_RANGE : x;
     y = y < 0 ? 0 : y > ABS_RANGE ? ABS_RANGE : y;
     in->buttons = buttons;
-    if (in->pointer && in->pointer->pointer_abs) {
-        in->pointer->pointer_abs(in->pointer_opaque, x, y, dz, buttons);
-    } else if (in->pointer && in->pointer->pointer_rel) {
+    struct input_handler *h = pointer_of(in);
+    if (h && h->ops->pointer_abs) {
+        h->ops->pointer_abs(h->opaque, x, y, dz, buttons);
+    } else if (h) {
         const struct display_surface *s = m->display ? display_surface(m->display) : NULL;
         int width = s ? s->width : FALLBACK_WIDTH, height = s ? s->height : FALLBACK_HEIGHT;
         int dx = in->have_abs ? abs_to_pixels(in->abs_x, x, width) : 0;
         int dy = in->have_abs ? abs_to_pixels(in->abs_y, y, height) : 0;
-        in->pointer->pointer_rel(in->pointer_opaque, dx, dy, dz, buttons);
+        h->ops->pointer_rel(h->opaque, dx, dy, dz, buttons);
     }
     in->have_abs = true;
     in->abs_x = x;
@@ -278,7 +240,15 @@ void input_pointer_abs(struct machine *m, int x, int y, int dz, unsigned buttons
 
 bool input_pointer_is_abs(struct machine *m)
 {
-    return m->input && m->input->pointer && m->input->pointer->pointer_abs;
+    const struct input_handler *h = m->input ? pointer_of(m->input) : NULL;
+    return h && h->ops->pointer_abs;
+}
+
+struct input_pointer input_pointer(struct machine *m)
+{
+    const struct input *in = m->input;
+    return in ? (struct input_pointer){ in->abs_x, in->abs_y, in->buttons }
+              : (struct input_pointer){ 0, 0, 0 };
 }
 
 void input_release_all(struct machine *m)
@@ -292,47 +262,6 @@ void input_release_all(struct machine *m)
     }
     if (in->buttons)
         input_pointer_rel(m, 0, 0, 0, 0);
-}
-
-uint8_t input_hid_of_name(const char *name)
-{
-    for (size_t i = 0; i < KEY_NAME_COUNT; i++) {
-        if (strcmp(key_names[i].name, name) == 0)
-            return key_names[i].hid;
-    }
-    return 0;
-}
-
-const char *input_name_of_hid(uint8_t hid)
-{
-    for (size_t i = 0; i < KEY_NAME_COUNT; i++) {
-        if (key_names[i].hid == hid)
-            return key_names[i].name;
-    }
-    return NULL;
-}
-
-int input_parse_combo(const char *text, uint8_t hids[INPUT_COMBO_MAX], struct error *err)
-{
-    int count = 0;
-    for (const char *p = text;;) {
-        size_t len = strcspn(p, "-");
-        char name[32];
-        if (len >= sizeof name || count == INPUT_COMBO_MAX) {
-            error_set(err, "key '%s': too long", text);
-            return 0;
-        }
-        memcpy(name, p, len);
-        name[len] = 0;
-        hids[count] = input_hid_of_name(name);
-        if (!hids[count++]) {
-            error_set(err, "key '%s' is unknown", name);
-            return 0;
-        }
-        if (!p[len])
-            return count;
-        p += len + 1;
-    }
 }
 
 static void combo_press(struct input *in)

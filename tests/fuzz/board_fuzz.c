@@ -21,6 +21,7 @@
 #include "hw/pci/pci.h"
 #include "machine.h"
 #include "options.h"
+#include "ui/display.h"
 
 #define RAM_SIZE     (16u << 20)
 #define HANG_S       20
@@ -130,7 +131,13 @@ static bool build(void)
                      "-device",
                      "virtserialport,name=p",
                      "-device",
-                     "virtio-rng-pci,disable-legacy=on" };
+                     "virtio-rng-pci,disable-legacy=on",
+                     "-device",
+                     "virtio-keyboard-pci",
+                     "-device",
+                     "virtio-mouse-pci",
+                     "-device",
+                     "virtio-tablet-pci" };
     struct error err = { "" };
     bool exit_now;
     memset(&opt, 0, sizeof opt);
@@ -211,6 +218,17 @@ static void run(void)
     }
 }
 
+/* Somebody at keyboard and mouse. */
+static void use(void)
+{
+    int x = (int)random_value(), y = (int)random_value(), wheel = (int)below(5) - 2;
+    switch (below(3)) {
+    case 0: input_key(m, (uint8_t)below(256), below(2)); break;
+    case 1: input_pointer_rel(m, x, y, wheel, below(256)); break;
+    default: input_pointer_abs(m, x, y, wheel, below(256)); break;
+    }
+}
+
 static void one_round(uint64_t accesses)
 {
     recent_count = 0;
@@ -224,6 +242,8 @@ static void one_round(uint64_t accesses)
             configure();
         else if (what < 9)
             run();
+        else if (what < 10)
+            use();
         else if (what < 40)
             access_space(&m->io, 3);
         else

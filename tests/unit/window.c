@@ -66,8 +66,8 @@ static bool setup(void)
     board_new();
     m->display = display_new(m);
     m->input = input_new(m);
-    input_attach_keyboard(m, &input, NULL);
-    input_attach_pointer(m, &input, NULL);
+    static struct input_handler handler = { .name = "test", .ops = &input };
+    input_register(m, &handler);
     display_attach(m->display, &device, NULL);
     key_events = motion_x = motion_y = motion_z = 0;
     return window_open(m, &err);

@@ -225,6 +225,8 @@ static void write_status(struct virtio_device *d, uint8_t v, bool modern)
         features_settled(d);
     }
     d->status = v | (d->status & VIRTIO_STATUS_NEEDS_RESET);
+    if (class_of(d)->set_status)
+        class_of(d)->set_status(d);
     if (new &VIRTIO_STATUS_DRIVER_OK)
         for (unsigned i = 0; i < d->queue_count; i++)
             if (d->queues[i].enabled)
@@ -566,7 +568,11 @@ bool virtio_init(struct virtio_device *d, uint32_t config_size, struct error *er
     uint64_t size = 32;
     bool legacy;
 
-    if (!legacy_wanted(d, &legacy, err) || !pci_device_init(&d->pci, err))
+    if (!legacy_wanted(d, &legacy, err))
+        return false;
+    if (c->modern_only)
+        legacy = d->disable_modern = false;
+    if (!pci_device_init(&d->pci, err))
         return false;
     d->config_size = config_size;
     d->host_features = RING_FEATURES | (c->features ? c->features(d) : 0);

@@ -27,12 +27,14 @@
 #define VIRTIO_MAX_QUEUES 64
 #define VIRTIO_QUEUE_MAX  1024 /* entries; also the longest chain */
 #define VIRTIO_NO_VECTOR  0xffff
+#define VIRTIO_CONFIG_MAX 136 /* bytes of a device's configuration space */
 
 enum {
     VIRTIO_ID_NET = 1,
     VIRTIO_ID_BLOCK = 2,
     VIRTIO_ID_CONSOLE = 3,
     VIRTIO_ID_RNG = 4,
+    VIRTIO_ID_INPUT = 18,
 
     VIRTIO_STATUS_ACKNOWLEDGE = 1,
     VIRTIO_STATUS_DRIVER = 2,
@@ -55,10 +57,14 @@ struct virtqueue;
 struct virtio_class {
     struct pci_class_info pci; /* device_id: the transitional one, 0x1000... */
     uint16_t virtio_id;
+    bool modern_only; /* no legacy interface, whatever disable-legacy says; device_id: 0x1040... */
     /* Features beyond those of the rings, which every device has. */
     uint64_t (*features)(struct virtio_device *d);
     /* Called when features are settled: FEATURES_OK, or DRIVER_OK for a legacy driver. Optional. */
     void (*set_features)(struct virtio_device *d);
+    /* The driver changed d->status, or saved state did; a reset is told to reset below. Optional.
+     */
+    void (*set_status)(struct virtio_device *d);
     /* @vq was kicked, or the device was started. */
     void (*handle_queue)(struct virtio_device *d, struct virtqueue *vq);
     /* Device configuration: d->config[0..config_size) is brought up to date before a read; after a
@@ -112,7 +118,7 @@ struct virtio_device {
     uint32_t generation; /* counts resets */
     unsigned queue_count;
     struct virtqueue queues[VIRTIO_MAX_QUEUES];
-    uint8_t config[64];
+    uint8_t config[VIRTIO_CONFIG_MAX];
     uint32_t config_size;
 
     struct mem_region legacy, modern; /* BAR 0 (ports), BAR 4 (memory) */
