@@ -82,7 +82,10 @@ struct client {
     struct guest guest;
     struct table streams;
     uint64_t pending; /* bytes that the relay holds of all streams: `pending` and `early` */
-    struct buffer in; /* an incomplete packet */
+    size_t got;       /* bytes of the packet that is coming in */
+    struct buffer in; /* they, unless they are passed on as they come */
+    bool passing;
+    uint32_t passing_to; /* a stream */
     struct timer *timer;
 };
 
@@ -407,13 +410,18 @@ static void connect_stream(struct client *c, uint32_t number, const uint8_t *p, 
     }
 }
 
+static uint32_t stream_number(const uint8_t *p)
+{
+    return p[1] | (uint32_t)p[2] << 8 | (uint32_t)p[3] << 16 | (uint32_t)p[4] << 24;
+}
+
 static void packet(struct client *c, const uint8_t *p, size_t len)
 {
     if (len < HEADER) {
         connection_close(c->guest.connection, CLOSE_PROTOCOL);
         return;
     }
-    uint32_t number = p[1] | (uint32_t)p[2] << 8 | (uint32_t)p[3] << 16 | (uint32_t)p[4] << 24;
+    uint32_t number = stream_number(p);
     struct stream *s = table_get(&c->streams, number);
     switch (p[0]) {
     case CONNECT:
@@ -436,6 +444,23 @@ static void packet(struct client *c, const uint8_t *p, size_t len)
 
 /* ---- the endpoint ---- */
 
+/* Is this the beginning of a packet whose bytes may go on before it is whole? */
+static bool begins_data(const struct client *c, const uint8_t *data, size_t len)
+{
+    struct stream *s =
+        len > HEADER && data[0] == DATA ? table_get(&c->streams, stream_number(data)) : NULL;
+    return s && s->tcp;
+}
+
+/* More of it; its stream may have ended meanwhile. */
+static void pass_data(struct client *c, const uint8_t *data, size_t len, bool last)
+{
+    struct stream *s = table_get(&c->streams, c->passing_to);
+    if (s)
+        send_tcp(s, data, len, last);
+    c->passing = !last;
+}
+
 static void receive(void *owner, const uint8_t *data, size_t len, bool binary, bool last)
 {
     struct client *c = owner;
@@ -443,18 +468,26 @@ static void receive(void *owner, const uint8_t *data, size_t len, bool binary, b
         connection_close(c->guest.connection, CLOSE_PROTOCOL);
         return;
     }
-    if (buffer_len(&c->in) + len > PACKET_MAX) {
+    if (c->got + len > PACKET_MAX) {
         connection_close(c->guest.connection, CLOSE_TOO_BIG);
         return;
     }
-    if (last && !buffer_len(&c->in)) {
+    bool first = !c->got;
+    c->got = last ? 0 : c->got + len;
+    if (c->passing) {
+        pass_data(c, data, len, last);
+    } else if (first && last) {
         packet(c, data, len);
-        return;
-    }
-    buffer_add(&c->in, data, len);
-    if (last) {
-        packet(c, c->in.data + c->in.at, buffer_len(&c->in));
-        buffer_free(&c->in);
+    } else if (first && begins_data(c, data, len)) {
+        c->passing = true;
+        c->passing_to = stream_number(data);
+        pass_data(c, data + HEADER, len - HEADER, false);
+    } else {
+        buffer_add(&c->in, data, len);
+        if (last) {
+            packet(c, c->in.data + c->in.at, buffer_len(&c->in));
+            buffer_free(&c->in);
+        }
     }
 }
 

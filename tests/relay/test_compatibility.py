@@ -103,6 +103,33 @@ def test_wisp_holds_clients_back_that_send_more_than_servers_take(emulator):
         stop.set()
 
 
+def test_wisp_passes_bytes_on_before_their_packet_is_whole(emulator):
+    """...and when the stream ends in the middle of one, its rest is nobody's, and the next packet is looked at again."""
+    first = threading.Event()
+
+    def serve(s):
+        if s.recv(1) == b"1":
+            while (data := s.recv(65536)) and data[-1:] != b"9":
+                first.set()
+            s.sendall(b"whole")
+        else:
+            s.shutdown(socket.SHUT_RDWR)
+    with Relay("--egress", "loopback") as relay, Server(serve) as server, wisp(relay.port, server.port) as ws:
+        frame = ws.frame(2, struct.pack("<BI", 2, 1) + b"1" + bytes(50000) + b"9")
+        ws.socket.sendall(frame[:1000])
+        check(first.wait(20), "the beginning has arrived")
+        ws.socket.sendall(frame[1000:])
+        equal(ws.receive(), struct.pack("<BI", 2, 1) + b"whole")
+        equal(ws.receive(), struct.pack("<BIB", 4, 1, 2), "CLOSE: the server's end")
+        ws.send(struct.pack("<BIBH", 1, 2, 1, server.port) + b"127.0.0.1")
+        frame = ws.frame(2, struct.pack("<BI", 2, 2) + b"2" + bytes(1000))
+        ws.socket.sendall(frame[:500])
+        equal(ws.receive()[:5], struct.pack("<BI", 4, 2), "CLOSE")
+        ws.socket.sendall(frame[500:] + ws.frame(2, struct.pack("<BIBH", 1, 3, 1, server.port) + b"127.0.0.1")
+                          + ws.frame(2, struct.pack("<BI", 2, 3) + b"19"))
+        equal(ws.receive(), struct.pack("<BI", 2, 3) + b"whole", "another stream")
+
+
 def test_tokens_of_other_clients_expire_too(emulator):
     with tempfile.NamedTemporaryFile() as f:
         f.write(bytes(range(40)))
