@@ -71,6 +71,7 @@ static const char *const allowed[] = {
     "pread64",
     "write",
     "writev",
+    "splice",
     "close",
     "openat2",
     "fstat",

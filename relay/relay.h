@@ -17,6 +17,7 @@ struct room;
 struct resolver;
 struct attachment;
 struct outgoing;
+struct splicer;
 
 struct relay {
     uv_loop_t loop;
@@ -36,8 +37,9 @@ struct relay {
     struct smb *smb;                /* smb.h; NULL: nothing is shared */
     uint64_t denied_second;         /* outbound.c: how much of it was logged lately */
     unsigned denied_logged;
-    uint64_t reserved;      /* bytes of memory, of all clients */
-    struct outgoing *spare; /* connection.c: what streams are read into; NULL: none yet */
+    uint64_t reserved;       /* bytes of memory, of all clients */
+    struct outgoing *spare;  /* connection.c: what streams are read into; NULL: none yet */
+    struct splicer *splicer; /* splice.c; NULL: none yet */
     struct timer *ticks, *end;
     bool stopping;
 };

@@ -1,11 +1,12 @@
 """Channels of the relay's protocol: tcp, udp, icmp, listen, dns, ether."""
+import hashlib
 import os
 import socket
 import struct
 import threading
 import time
 
-from namespace import add_address, resolv_conf  # of tests/net
+from namespace import add_address, in_namespace, resolv_conf  # of tests/net
 from relay import *
 
 LOCAL = "--egress", "public,loopback"
@@ -25,6 +26,71 @@ def test_tcp_echo_and_half_close(emulator):
         equal(c.expect(CLOSE, 1), bytes(4))
         c.send(message(CLOSE, 1, bytes(4)))
         equal(c.open(1, TCP, address("127.0.0.1", server.port))[0], 0, "the number is free again")
+
+
+def pour_bulk(pieces):
+    """Pours so many MiB through a relay. Beside it on the same connection, and so between its messages: WebSocket's pongs, an echo
+    on another channel, frames of a room; and the client reads now and then. How many MiB went straight to it."""
+    block = os.urandom(1 << 20)
+    wanted = hashlib.md5()
+    order = [os.urandom(1)[0] << 10 for _ in range(pieces)]
+    for at in order:
+        wanted.update(block[at:] + block[:at])
+
+    def pour(s):
+        for at in order:
+            s.sendall(block[at:] + block[:at])
+        s.shutdown(socket.SHUT_WR)
+        s.recv(1)
+    with Relay(*LOCAL) as relay, Server(pour) as server, Server(echo) as small, Client(relay) as c, Client(relay) as other:
+        equal(c.open(2, TCP, address("127.0.0.1", small.port))[0], 0)
+        c.join(3, "lab", window=0x7fffffff)
+        other.join(1, "lab")
+        equal(c.open(1, TCP, address("127.0.0.1", server.port), window=0x7fffffff)[0], 0)
+        got, echoed, frames, pongs, n = hashlib.md5(), b"", 0, 0, 0
+        while True:
+            n += 1
+            if n % 40 == 0:
+                time.sleep(0.05)
+            if n % 7 == 0:
+                c.send_frame(9, b"ping")
+                c.send(message(DATA, 2, b"echo"))
+                other.send(message(FRAMES, 1, frame_entry(ethernet(ALL, A))))
+            while not c.messages:
+                fin, opcode, batch = c.receive_frame()
+                check(fin and opcode in (2, 10), lambda: f"a frame with opcode {opcode}")
+                pongs += opcode == 10
+                while opcode == 2 and batch:
+                    length = int.from_bytes(batch[1:4], "big")
+                    c.messages.append((batch[0], int.from_bytes(batch[4:8], "big"), batch[8:8 + length]))
+                    batch = batch[8 + length:]
+            kind, channel, body = c.messages.pop(0)
+            if (kind, channel) == (DATA, 1):
+                got.update(body)
+            elif (kind, channel) == (SHUT, 1):
+                break
+            elif (kind, channel) == (DATA, 2):
+                echoed += body
+            elif (kind, channel) == (FRAMES, 3):
+                frames += len(body) // 64
+            else:
+                check(kind == CREDIT, lambda: f"a message of type {kind:#x}")
+        equal(got.hexdigest(), wanted.hexdigest(), "what arrived")
+        check(pongs and frames and echoed == b"echo" * (len(echoed) // 4), lambda: f"{pongs} pongs, {frames} frames, {echoed[:40]}")
+        return relay.metric("spliced_bytes_total") >> 20
+
+
+def test_bulk_goes_straight_to_the_client(emulator):
+    """Without TLS the relay only writes the headers of what a server pours."""
+    straight = pour_bulk(96)
+    check(straight > 32, lambda: f"{straight} of 96 MiB went straight")
+
+
+@in_namespace
+def test_bulk_that_a_socket_takes_in_parts(emulator):
+    with open("/proc/sys/net/ipv4/tcp_wmem", "w") as f:
+        f.write("4096 16384 200000")
+    check(pour_bulk(48) > 4, "nothing went straight")
 
 
 def test_tcp_errors_have_their_errno(emulator):
