@@ -55,10 +55,11 @@ static const struct option_def table[] = {
     CALL("help-docs", NULL, show_docs,
          "print the reference page of the options (Markdown) and exit"),
     CALL("version", NULL, show_version, "print the version and exit"),
-    CALL(
-        "machine", "[type=]pc[,prop=value...]", option_machine,
-        "the machine: 'pc' (i440FX and PIIX3)\naccel=jit|interp: how guest code runs\n"
-        "hpet=on|off, acpi=on|off, graphics=on|off\npcspk-audiodev=ID: where the speaker is heard"),
+    CALL("machine", "[type=]pc[,prop=value...]", option_machine,
+         "the machine: 'pc' (i440FX and PIIX3)\naccel=jit|interp: how guest code runs\n"
+         "hpet=on|off, acpi=on|off, graphics=on|off\n"
+         "vmport=on|off|auto: VMware's port with its absolute mouse (default: "
+         "on)\npcspk-audiodev=ID: where the speaker is heard"),
     CALL("M", "pc", option_machine, NULL),
     CALL("cpu", "NAME[,+f][,-f]", option_cpu,
          "the CPU model, with features added and removed; '-cpu help' lists both"),

@@ -67,7 +67,7 @@ struct machine_options {
     char *pcspk_audiodev;           /* the speaker's, or NULL: it is silent */
     char *rtc_base;  /* utc, localtime, or a date (2006-06-17 or 2006-06-17T16:01:21) */
     char *rtc_clock; /* host, rt, vm */
-    bool no_reboot, no_shutdown, start_paused /* -S */, no_acpi, no_hpet;
+    bool no_reboot, no_shutdown, start_paused /* -S */, no_acpi, no_hpet, no_vmport;
     int icount_shift;       /* -1: off */
     char *accel;            /* interp, or jit where it is available */
     uint32_t jit_threshold; /* instructions of a block run until it is translated */
@@ -104,6 +104,8 @@ const char *keyval_unknown(const struct keyval *list, const char *const *allowed
 bool parse_bool(const char *text, bool *value);
 /* Decimal, or hexadecimal with 0x; nothing else around it. */
 bool parse_u64(const char *text, uint64_t *value);
+/* 36 characters of text to 16 bytes, in the order of the text. */
+bool parse_uuid(const char *text, uint8_t out[16]);
 /* Appends a copy of @value. */
 void string_list_add(struct string_list **list, const char *value);
 /* "512", "512M", "1G" (default unit @def_shift bits). */

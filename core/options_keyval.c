@@ -211,3 +211,20 @@ void keyval_free(struct keyval *list)
         list = next;
     }
 }
+
+bool parse_uuid(const char *text, uint8_t out[16])
+{
+    size_t n = 0;
+    int high = -1;
+    for (; *text && n < 16; text++) {
+        int digit = digit_of(*text);
+        if (*text == '-')
+            continue;
+        if (digit > 15)
+            return false;
+        if (high >= 0)
+            out[n++] = (uint8_t)(high << 4 | digit);
+        high = high < 0 ? digit : -1;
+    }
+    return n == 16;
+}

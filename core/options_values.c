@@ -186,8 +186,8 @@ bool option_machine(struct option_parser *p, const char *opt, const char *arg, s
         p->exit_now = true;
         return true;
     }
-    static const char *const keys[] = { "type",     "accel", "hpet",           "acpi",
-                                        "graphics", "usb",   "pcspk-audiodev", NULL };
+    static const char *const keys[] = { "type", "accel",  "hpet",           "acpi", "graphics",
+                                        "usb",  "vmport", "pcspk-audiodev", NULL };
     struct machine_options *o = p->o;
     struct keyval *list;
     char *first;
@@ -195,7 +195,9 @@ bool option_machine(struct option_parser *p, const char *opt, const char *arg, s
         return false;
     const char *type = first ? first : keyval_get(list, "type");
     const char *accel = keyval_get(list, "accel");
-    bool hpet = !o->no_hpet, acpi = !o->no_acpi, graphics = !o->nographic, usb = false, ok = false;
+    bool hpet = !o->no_hpet, acpi = !o->no_acpi, graphics = !o->nographic, usb = false,
+         vmport = !o->no_vmport, ok = false;
+    const char *vmport_text = keyval_get(list, "vmport");
     if (bad_key(opt, list, keys, err))
         goto out;
     if (type && strcmp(type, "pc")) {
@@ -204,13 +206,16 @@ bool option_machine(struct option_parser *p, const char *opt, const char *arg, s
     }
     ok = (!accel || set_accel(p, opt, accel, err)) && get_bool(opt, list, "hpet", &hpet, err) &&
          get_bool(opt, list, "acpi", &acpi, err) &&
-         get_bool(opt, list, "graphics", &graphics, err) && get_bool(opt, list, "usb", &usb, err);
+         get_bool(opt, list, "graphics", &graphics, err) && get_bool(opt, list, "usb", &usb, err) &&
+         (!vmport_text || !strcmp(vmport_text, "auto") ||
+          get_bool(opt, list, "vmport", &vmport, err));
     if (ok && usb)
         ok = error_set(err, "%s: usb=on: there is no USB controller", opt);
     if (ok) {
         o->no_hpet = !hpet;
         o->no_acpi = !acpi;
         o->nographic = !graphics;
+        o->no_vmport = !vmport;
         if (keyval_get(list, "pcspk-audiodev"))
             option_set_string(&o->pcspk_audiodev, keyval_get(list, "pcspk-audiodev"));
     }

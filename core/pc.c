@@ -30,6 +30,7 @@
 #include "hw/pci/piix3.h"
 #include "hw/port92.h"
 #include "hw/vga.h"
+#include "hw/vmport.h"
 #include "machine.h"
 #include "net/net.h"
 #include "options.h"
@@ -218,8 +219,10 @@ static bool add_isa_devices(struct pc *pc, struct error *err)
     pc->dma = i8257_new(m, err);
     if (pc->rtc)
         machine_set_resume_test(m, resumes_after_init, pc);
-    return pc->rtc && pc->dma && i8254_new(m, pit, err) &&
-           i8042_new(m, &m->isa_irq[1], &m->isa_irq[12], &a20_keyboard, err) &&
+    if (!pc->rtc || !pc->dma || !i8254_new(m, pit, err))
+        return false;
+    struct i8042 *keyboard = i8042_new(m, &m->isa_irq[1], &m->isa_irq[12], &a20_keyboard, err);
+    return keyboard && (m->opt->no_vmport || vmport_new(m, keyboard, err)) &&
            port92_new(m, a20_port92, err) && (m->opt->no_acpi || add_acpi(pc, err));
 }
 

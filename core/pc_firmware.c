@@ -42,31 +42,6 @@ static bool add_e820(struct machine *m)
     return fw_cfg_add_file(m->fw_cfg, "etc/e820", table, len);
 }
 
-/* 36 characters of text to 16 bytes, in the order of the text. */
-static bool parse_uuid(const char *text, uint8_t out[16])
-{
-    size_t n = 0;
-    int high = -1;
-    for (; *text && n < 16; text++) {
-        int digit;
-        if (*text >= '0' && *text <= '9')
-            digit = *text - '0';
-        else if ((*text | 32) >= 'a' && (*text | 32) <= 'f')
-            digit = (*text | 32) - 'a' + 10;
-        else if (*text == '-')
-            continue;
-        else
-            return false;
-        if (high < 0) {
-            high = digit;
-        } else {
-            out[n++] = (uint8_t)(high << 4 | digit);
-            high = -1;
-        }
-    }
-    return n == 16;
-}
-
 static bool add_fw_cfg_items(struct machine *m)
 {
     struct fw_cfg *f = m->fw_cfg;

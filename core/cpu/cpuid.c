@@ -85,6 +85,7 @@ static const struct feature table[] = {
     { C8, 0, FEAT_LAHF64, "lahf-lm" },
     { C8, 8, FEAT_PREFETCHW, "3dnowprefetch" },
     { CPUID_8000_0007_EDX, 8, 0, "invtsc" },
+    { CPUID_SIGNATURE, 0, 0, "kvm" },
 };
 #define TABLE_COUNT (sizeof table / sizeof table[0])
 
@@ -368,8 +369,8 @@ bool cpu_model_apply(struct cpu *c, const char *spec, struct error *err)
             return false;
     } else {
         for (size_t k = 0; k < TABLE_COUNT; k++)
-            if (table[k].decode !=
-                FEAT_MONITOR) /* an idle loop with MWAIT would gain nothing over HLT */
+            /* An idle loop with MWAIT would gain nothing over HLT; a signature is no ability. */
+            if (table[k].decode != FEAT_MONITOR && table[k].word != CPUID_SIGNATURE)
                 set_feature(c, &table[k], true);
     }
     if (!apply_list(c, spec + len, err))
@@ -544,7 +545,20 @@ void cpu_cpuid(struct cpu *c, uint32_t leaf, uint32_t sub, uint32_t out[4])
 {
     const struct cpu_model *m = c->model;
     out[0] = out[1] = out[2] = out[3] = 0;
-    if (leaf == 0x40000000 && cpuid_has(c, CPUID_1_ECX, CPUID1C_HYPERVISOR)) {
+    bool hypervisor = cpuid_has(c, CPUID_1_ECX, CPUID1C_HYPERVISOR);
+    if (hypervisor && cpuid_has(c, CPUID_SIGNATURE, CPUID_SIGNATURE_KVM) && leaf >= 0x40000000 &&
+        leaf <= 0x40000001) {
+        /* KVM without any of its features: there are guests that ask for VMware's mouse only
+         * there. */
+        if (leaf == 0x40000000) {
+            out[0] = 0x40000001;
+            out[1] = four("KVMK");
+            out[2] = four("VMKV");
+            out[3] = four("M\0\0");
+        }
+        return;
+    }
+    if (leaf == 0x40000000 && hypervisor) {
         out[0] = 0x40000000;
         out[1] = four("Slip");
         out[2] = four("wayP");

@@ -22,6 +22,7 @@ enum cpuid_word {
     CPUID_8000_0001_ECX,
     CPUID_8000_0007_EDX,
     CPUID_8000_0008_EBX,
+    CPUID_SIGNATURE, /* no word of CPUID: who leaf 0x40000000 says the hypervisor is */
     CPUID_WORDS,
 };
 
@@ -61,6 +62,7 @@ enum {
     CPUID81D_1GB = 1 << 26,
     CPUID81D_RDTSCP = 1 << 27,
     CPUID81D_LM = 1 << 29,
+    CPUID_SIGNATURE_KVM = 1 << 0,
     CPUID81C_CR8_LEGACY = 1 << 4,
 };
 

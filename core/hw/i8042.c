@@ -303,6 +303,11 @@ static void pointer_event(void *opaque, int dx, int dy, int dz, unsigned buttons
     ps2_mouse_move(&s->mouse, dx, dy, dz, buttons);
 }
 
+void i8042_mouse_nudge(struct i8042 *s)
+{
+    ps2_mouse_move(&s->mouse, 1, 0, 0, s->mouse.buttons);
+}
+
 static const struct input_ops keyboard_ops = { .key = key_event };
 static const struct input_ops mouse_ops = { .pointer_rel = pointer_event };
 

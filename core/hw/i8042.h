@@ -14,4 +14,8 @@ struct i8042;
 struct i8042 *i8042_new(struct machine *m, const struct irq *keyboard_irq,
                         const struct irq *mouse_irq, const struct irq *a20, struct error *err);
 
+/* Has the mouse send a packet that says little: for vmmouse, whose driver then looks for its own.
+ */
+void i8042_mouse_nudge(struct i8042 *s);
+
 #endif

@@ -142,7 +142,7 @@ static const struct hmp_command commands[] = {
     { "migrate_incoming", "uri:s", "uri", "restore the VM from file:NAME", hmp_migrate_incoming },
     { "mouse_button", "button_state:l", "state", "change mouse button state (1=L, 2=R, 4=M)",
       hmp_mouse_button },
-    { "mouse_move", "dx:l,dy:l,dz:l?", "dx dy [dz]", "send mouse move events", hmp_mouse_move },
+    { "mouse_move", "dx:s,dy:s,dz:s?", "dx dy [dz]", "send mouse move events", hmp_mouse_move },
     { "mouse_set", "index:l", "index", "set which mouse device receives events", hmp_mouse_set },
     { "netdev_add", "netdev:S", "TYPE,id=str[,prop=value][,...]", "add host network device",
       hmp_netdev_add },

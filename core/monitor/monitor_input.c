@@ -2,6 +2,7 @@
  * The monitor's mouse and keyboard: info mice, mouse_set, mouse_move, mouse_button; QMP's
  * query-mice and input-send-event (QEMU's qapi/ui.json).
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "monitor/qmp_impl.h"
@@ -43,8 +44,9 @@ void hmp_mouse_set(struct machine *m, struct text *out, const struct hmp_arg *a)
 void hmp_mouse_move(struct machine *m, struct text *out, const struct hmp_arg *a)
 {
     struct input_pointer p = input_pointer(m);
-    input_pointer_rel(m, to_int(a[0].i), to_int(a[1].i), a[2].given ? -to_int(a[2].i) : 0,
-                      p.buttons);
+    int64_t dx = strtoll(a[0].s, NULL, 0), dy = strtoll(a[1].s, NULL, 0);
+    int64_t dz = a[2].given ? strtoll(a[2].s, NULL, 0) : 0;
+    input_pointer_rel(m, to_int(dx), to_int(dy), -to_int(dz), p.buttons);
 }
 
 void hmp_mouse_button(struct machine *m, struct text *out, const struct hmp_arg *a)

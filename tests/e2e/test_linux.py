@@ -15,11 +15,11 @@ def linux(emulator, flavour, *options, append=APPEND, initrd=None, **named):
               initrd or guest(f"initrd-{flavour}.cpio"), "-append", append, "-no-reboot", *options, **named)
 
 
-def with_modules(flavour):
+def with_modules(flavour, modules="modules"):
     """An initramfs that has the drivers too (two archives in one file)."""
-    path = scratch(f"initrd-modules-{flavour}.cpio")
+    path = scratch(f"initrd-{modules}-{flavour}.cpio")
     with open(path, "wb") as out:
-        for part in ("initrd", "modules"):
+        for part in ("initrd", modules):
             with open(guest(f"{part}-{flavour}.cpio"), "rb") as f:
                 out.write(f.read())
     return path
