@@ -130,7 +130,8 @@ def test_relay_real_servers_and_clients(emulator):
         config.flush()
         with Relay("--config", config.name, "--egress", "loopback", "--bind", "127.0.0.1:2200,127.0.0.1:2201") as relay, \
                 Network(d) as net, \
-                PC(emulator, "-m", "256", "-kernel", f"{GUESTS}/web-vmlinuz", "-initrd", f"{GUESTS}/web-initrd.gz",
+                PC(emulator, "-m", "256", "-kernel", f"{GUESTS}/web-vmlinuz", "-initrd", f"{GUESTS}/web-boot.gz",
+                   "-drive", f"file={GUESTS}/web-root.img,format=raw,if=virtio,readonly=on",
                    "-append", "console=ttyS0 loglevel=1 nowatchdog mitigations=off", "-no-reboot",
                    "-netdev", f"tap,id=r,relay={relay.url},room=lab", "-device", "virtio-net-pci,netdev=r",
                    "-netdev", f"user,id=u,relay={relay.url},net=10.0.9.0/24,hostfwd=tcp:127.0.0.1:2200-:22,hostfwd=tcp:127.0.0.1:2201-:5201",

@@ -158,7 +158,7 @@ class Test {
 export function installGuest() {
   const guest = path.join(root, 'build/web/guest');
   fs.mkdirSync(guest, { recursive: true });
-  for (const name of ['web-vmlinuz.gz', 'web-initrd.gz', 'web-boot.gz', 'web-root.img', 'memtest64.bin']) fs.copyFileSync(path.join(root, 'build/guests', name), path.join(guest, name.replace('web-', '')));
+  for (const name of ['web-vmlinuz.gz', 'web-boot.gz', 'web-root.img', 'memtest64.bin']) fs.copyFileSync(path.join(root, 'build/guests', name), path.join(guest, name.replace('web-', '')));
 }
 
 /** The relay, as scripts/run starts it, with @options more. @returns {Promise<{url: string, port: number, close: function}>} */

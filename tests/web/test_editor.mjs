@@ -76,7 +76,7 @@ export async function test_errors_are_shown_at_the_option(t) {
     t.match(await page.locator(`#${id}`).textContent(), message, `${command}: what stands at the field`);
     t.equal(await page.locator('#editor [aria-invalid=true]').count(), 1, `${command}: fields with errors`);
   }
-  await page.locator('#command').fill('-m 512 -kernel guest/vmlinuz.gz -initrd guest/initrd.gz -append "console=ttyS0 quiet" -nic user,model=rtl8139,hostfwd=tcp::2222-:22 -m 99999999');
+  await page.locator('#command').fill('-m 512 -kernel guest/vmlinuz.gz -initrd guest/boot.gz -append "console=ttyS0 quiet" -nic user,model=rtl8139,hostfwd=tcp::2222-:22 -m 99999999');
   await page.getByRole('button', { name: 'Start' }).click();
   await t.message(page, /-m|memory/);
   await page.setViewportSize({ width: 1280, height: 1500 });

@@ -16,8 +16,8 @@ import { TerminalView } from './terminal-view.js';
 import { humanBytes } from './units.js';
 
 // What scripts/run puts there, and its relay.
-const DEFAULT = '-m 512 -kernel guest/vmlinuz.gz -initrd guest/initrd.gz -append "console=ttyS0 quiet mitigations=off" ' +
-  '-netdev user,id=net0,relay=slipway -device virtio-net-pci,netdev=net0,romfile= -device virtio-rng-pci'; // ssh waits for random numbers
+const DEFAULT = '-m 512 -kernel guest/vmlinuz.gz -initrd guest/boot.gz -drive file=guest/root.img,format=raw,if=virtio,readonly=on ' +
+  '-append "console=ttyS0 quiet mitigations=off" -netdev user,id=net0,relay=slipway -device virtio-net-pci,netdev=net0,romfile= -device virtio-rng-pci'; // ssh waits for random numbers
 const PRESETS = [
   ['Linux with a network', 'A shell with curl, ssh, tcpdump, iperf3 and more, on a serial terminal', DEFAULT],
   ['Memory test', 'memtest86+ on the graphics screen', '-m 128 -kernel guest/memtest64.bin -nic none'],
