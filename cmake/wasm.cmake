@@ -59,7 +59,7 @@ set(web_pre ${CMAKE_SOURCE_DIR}/web/worker/pre.js)
 
 # What worker.js calls (core/host/page_wasm.c, nobody else links it; core/ui/canvas_wasm.c).
 set(web_exports _main _free)
-foreach(name key pointer pointer_is_abs release_all instructions capture screen_text screen_visible
+foreach(name key pointer release_all instructions capture screen_text screen_visible
     save_state load_state)
   list(APPEND web_exports _slipway_${name})
 endforeach()

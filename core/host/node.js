@@ -102,6 +102,9 @@ mergeInto(LibraryManager.library, {
     HEAPU8.set(data, pointer >>> 0);
     return true;
   },
+  slipway_js_pointer: function (absolute) {
+    slipwayHost.pointer(!!absolute);
+  },
   slipway_js_sound: function (samples, count, rate) {
     slipwayHost.sound(HEAP16.slice(samples >>> 1, (samples >>> 1) + count), rate);
   },

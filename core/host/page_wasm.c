@@ -22,11 +22,6 @@ EMSCRIPTEN_KEEPALIVE void slipway_key(int hid, int down)
         input_key(loop_machine(), (uint8_t)hid, down);
 }
 
-EMSCRIPTEN_KEEPALIVE int slipway_pointer_is_abs(void)
-{
-    return input_pointer_is_abs(loop_machine());
-}
-
 EMSCRIPTEN_KEEPALIVE void slipway_pointer(int absolute, int x, int y, int wheel, unsigned buttons)
 {
     if (absolute)

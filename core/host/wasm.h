@@ -89,6 +89,9 @@ void slipway_js_remote_close(int remote);
 bool slipway_js_screen(void);
 void slipway_js_present(const void *pixels, int width, int height, int x, int y, int w, int h);
 
+/* Whether the guest takes positions of the pointer (input_pointer_is_abs) has changed. */
+void slipway_js_pointer(bool absolute);
+
 /* Samples for the page's loudspeakers: mono, @rate a second. */
 void slipway_js_sound(const int16_t *samples, size_t count, unsigned rate);
 

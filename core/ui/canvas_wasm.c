@@ -118,13 +118,21 @@ EMSCRIPTEN_KEEPALIVE char *slipway_screen_text(void)
 
 /* ---- life ---- */
 
+static void pointer_changed(void *opaque)
+{
+    slipway_js_pointer(input_pointer_is_abs(opaque));
+}
+
 bool window_open(struct machine *m, struct error *err)
 {
+    static struct input_listener input = { .pointer_changed = pointer_changed };
     if (!slipway_js_screen())
         return true;
     canvas.machine = m;
     canvas.listener = (struct display_listener){ .resized = resized, .dirty = dirty };
     display_listen(m->display, &canvas.listener);
+    input.opaque = m;
+    input_listen(m, &input);
     set_period(PERIOD_ACTIVE_NS);
     return true;
 }

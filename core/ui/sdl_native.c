@@ -35,6 +35,7 @@ static struct window {
     SDL_Surface *guest; /* on the display's pixels; not a copy */
     struct display_listener display;
     struct machine_listener events;
+    struct input_listener input;
     SDL_Rect rects[MAX_RECTS];
     int rect_count;
     bool redraw; /* all of the window: exposed, resized */
@@ -62,6 +63,16 @@ static void set_title(struct window *w)
 static void machine_event(void *opaque, enum machine_event e, enum shutdown_cause cause)
 {
     set_title(opaque);
+}
+
+/* The guest takes positions from now on, or no longer does: nothing to hold on to, no second arrow.
+ */
+static void pointer_changed(void *opaque)
+{
+    struct window *w = opaque;
+    bool absolute = input_pointer_is_abs(w->machine);
+    SDL_SetRelativeMouseMode(w->grabbed && !absolute);
+    SDL_ShowCursor(absolute ? SDL_DISABLE : SDL_ENABLE);
 }
 
 static void set_grab(struct window *w, bool on)
@@ -359,9 +370,11 @@ bool window_open(struct machine *m, struct error *err)
     w->display = (struct display_listener){ .resized = resized, .dirty = dirty, .opaque = w };
     w->events = (struct machine_listener){ .event = machine_event, .opaque = w };
     w->period_ns = PERIOD_ACTIVE_NS;
+    w->input = (struct input_listener){ .pointer_changed = pointer_changed, .opaque = w };
     window = w;
     display_listen(m->display, &w->display);
     machine_listen(m, &w->events);
+    input_listen(m, &w->input);
     set_title(w);
     host_every(w->period_ns, refresh, w);
     return true;
@@ -376,6 +389,7 @@ void window_close(void)
     host_every_stop(refresh, w);
     display_unlisten(w->machine->display, &w->display);
     machine_unlisten(w->machine, &w->events);
+    input_unlisten(w->machine, &w->input);
     SDL_FreeSurface(w->guest);
     SDL_DestroyWindow(w->sdl);
     SDL_Quit();

@@ -134,6 +134,7 @@ export async function test_every_call_of_the_library_does_what_it_says(t) {
     got.typed = await said(pc.type('ü'));
     got.combination = await pc.sendKeys('ctrl-alt-f1');
     got.noKey = await pc.sendKeys('nothing');
+    got.absolute = pc.pointerIsAbsolute;
     pc.pointer({ x: 5, y: 5, buttons: 1 });
     pc.pointer({ x: 16000, y: 100, absolute: true });
     pc.releaseKeys();
@@ -193,8 +194,9 @@ export async function test_every_call_of_the_library_does_what_it_says(t) {
   const { got, used, events } = result;
   t.equal(wanted.filter((name) => !used.includes(name)).join(), '', 'calls that nobody made');
   const named = [...members(TYPES, 'PCEvents').keys()].sort();
-  t.equal(named.filter((name) => !events.includes(name)).join(), 'transfer', 'events that nobody heard'); // test_files.mjs hears that one
+  t.equal(named.filter((name) => !events.includes(name)).join(), 'pointer,transfer', 'events that nobody heard'); // test_input.mjs and test_files.mjs hear those
   t.equal(got.starting, 'starting', 'the state at first');
+  t.equal(got.absolute, false, 'positions for a PS/2 mouse');
   t.match(got.terminals, /compat_monitor0,serial0/, 'the terminals');
   t.match(got.heard, /hi!/, 'bytes through the line');
   t.equal(got.stands, true, 'a PC that is paused stands still');

@@ -4,7 +4,7 @@
  * Messages to the worker (web/worker/worker.js): start {args, files, base}; input {name, data} and seen {name, length} of a
  * terminal; key {hid, down}; pointer {absolute, x, y, wheel, buttons}; release; visible {visible}; canvas {canvas}; enlarge {factor};
  * command {id, name, args}. From it: started; terminal {name}; output {name, data}; progress {name, loaded, total};
- * log {text}; sound {samples, rate}; size {width, height}; captured {data}; reply {id, value | error}; exit {status}; failed {message, crashed}.
+ * log {text}; pointer {absolute}; sound {samples, rate}; size {width, height}; captured {data}; reply {id, value | error}; exit {status}; failed {message, crashed}.
  *
  * All that can go wrong arrives at #fail() as one message for people: the promise `started` is rejected with it, or, later, there
  * is an event "error".
@@ -113,6 +113,10 @@ export class PC extends EventTarget {
     size: ({ width, height }) => {
       this.screenSize = { width, height };
       this.#emit('resize', this.screenSize);
+    },
+    pointer: ({ absolute }) => {
+      this.pointerIsAbsolute = absolute;
+      this.#emit('pointer', { absolute });
     },
     sound: ({ samples, rate }) => this.#sound.play(samples, rate),
     captured: ({ data }) => this.#onCaptured(data),
@@ -351,7 +355,10 @@ export class PC extends EventTarget {
     }
   }
 
-  /** The mouse moved by x, y (or is at x, y of 0..32767), and these buttons are down: 1 left, 2 right, 4 middle. */
+  /** Does the guest take positions? If not, it takes motion. Event "pointer" tells when that changes. */
+  pointerIsAbsolute = false;
+
+  /** The mouse moved by x, y (or is at x, y of 0..32767), and these buttons are down: 1 left, 2 right, 4 middle, 8 and 16 at the side. */
   pointer({ x = 0, y = 0, wheel = 0, buttons = 0, absolute = false }) {
     this.#post({ type: 'pointer', absolute, x, y, wheel, buttons });
   }

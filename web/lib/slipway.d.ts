@@ -27,6 +27,7 @@ export interface PCEvents {
   qmp: QmpEvent;
   /** After restore(). */
   restored: null;
+  pointer: { absolute: boolean };
   /** How far putFile() or getFile() is. */
   transfer: { path: string; direction: 'put' | 'get'; loaded: number; total: number };
   /** After watchNetwork(): something of this has changed. */
@@ -135,6 +136,8 @@ export class PC extends EventTarget {
   key(code: string, down: boolean): boolean;
   sendKeys(combination: string): Promise<string>;
   type(text: string): Promise<void>;
+  /** Does the guest take positions of the pointer (a tablet, vmmouse)? */
+  readonly pointerIsAbsolute: boolean;
   pointer(state: { x?: number; y?: number; wheel?: number; buttons?: number; absolute?: boolean }): void;
   releaseKeys(): void;
 

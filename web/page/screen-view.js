@@ -3,12 +3,14 @@
  *
  * Keys go by position. While the screen has the focus the PC gets all of them, Tab too; Ctrl+Alt+G gives keyboard and mouse
  * back to the page, and so does losing the focus. A PS/2 mouse knows motion only: a click into a graphics screen
- * captures the mouse. Scaling is CSS: by whole factors, unless that wastes much of the room; then the canvas is larger than what is
+ * captures the mouse. A guest that takes positions (a tablet) gets them while the mouse is over the screen, in 32768ths of it, and
+ * draws its own arrow; a finger or a pen is the left button there. Scaling is CSS: by whole factors, unless that wastes much of the room; then the canvas is larger than what is
  * shown, by the next whole factor, so that its pixels stay sharp.
  */
 const MOST_ENLARGED = 4;
 const WHEEL_STEP = 60; // pixels of a wheel event that are a notch
-const BUTTONS = { 0: 1, 1: 4, 2: 2 }; // DOM's button -> the PC's bit
+const POSITIONS = 32768; // of an absolute pointer, across the screen
+const BUTTONS = { 0: 1, 1: 4, 2: 2, 3: 8, 4: 16 }; // DOM's button -> the PC's bit
 
 export class ScreenView {
   #pc = null;
@@ -30,7 +32,7 @@ export class ScreenView {
     canvas.className = 'screen';
     canvas.setAttribute('role', 'application');
     canvas.setAttribute('aria-label', 'Screen of the PC. While it has the focus, all keys go to the PC; Ctrl+Alt+G gives them back.');
-    for (const type of ['keydown', 'keyup', 'mousedown', 'mouseup', 'mousemove', 'wheel', 'contextmenu', 'blur']) {
+    for (const type of ['keydown', 'keyup', 'mousedown', 'mouseup', 'mousemove', 'pointerdown', 'pointermove', 'pointerup', 'pointercancel', 'wheel', 'contextmenu', 'blur']) {
       canvas.addEventListener(type, (e) => this[`on_${type}`](e), { passive: false });
     }
     this.canvas?.remove();
@@ -50,6 +52,8 @@ export class ScreenView {
         this.#size = detail;
         this.#scale();
       });
+      pc.addEventListener('pointer', () => this.#pointerChanged());
+      this.#pointerChanged();
     }
     this.#scale();
   }
@@ -75,12 +79,22 @@ export class ScreenView {
     this.canvas.style.height = `${height * scale}px`;
   }
 
+  get #absolute() {
+    return this.#pc?.pointerIsAbsolute ?? false;
+  }
+
+  #pointerChanged() {
+    this.canvas.classList.toggle('absolute', this.#absolute);
+    if (this.#absolute && this.captured) document.exitPointerLock();
+  }
+
   get captured() {
     return document.pointerLockElement === this.canvas || this.canvas.getRootNode().pointerLockElement === this.canvas;
   }
 
   async capture() {
     this.canvas.focus();
+    if (this.#absolute) return; // there is nothing to capture
     try {
       await this.canvas.requestPointerLock();
     } catch {
@@ -134,31 +148,73 @@ export class ScreenView {
     e.preventDefault();
     this.canvas.focus();
     if (!this.#pc) return;
-    if (this.captured) this.#button(e, true);
+    if (this.captured || this.#absolute) this.#button(e, true);
     else if ((await this.#pc.screenText().catch(() => '')) === null) this.capture();
   }
 
   on_mouseup(e) {
-    if (this.captured) this.#button(e, false);
+    if (this.captured || this.#absolute) this.#button(e, false);
+  }
+
+  /** Buttons and wheel go with where the pointer is, if the guest wants to know. */
+  #send(e, state) {
+    if (!this.#absolute) {
+      this.#pc.pointer({ ...state, buttons: this.#buttons });
+      return;
+    }
+    const { left, top, width, height } = this.canvas.getBoundingClientRect();
+    const place = (at, extent) => Math.max(0, Math.min(POSITIONS - 1, Math.floor((at / extent) * POSITIONS)));
+    this.#pc.pointer({ ...state, absolute: true, x: place(e.clientX - left, width), y: place(e.clientY - top, height), buttons: this.#buttons });
   }
 
   #button(e, down) {
     const bit = BUTTONS[e.button] ?? 0;
     this.#buttons = down ? this.#buttons | bit : this.#buttons & ~bit;
-    this.#pc.pointer({ buttons: this.#buttons });
+    this.#send(e, {});
   }
 
   on_mousemove(e) {
     if (this.captured) this.#pc?.pointer({ x: e.movementX, y: e.movementY, buttons: this.#buttons });
+    else if (this.#absolute) this.#send(e, {});
+  }
+
+  // A mouse that is dragged off the screen stays ours; fingers and pens make no mouse events here.
+
+  on_pointerdown(e) {
+    if (!this.#absolute) return;
+    this.canvas.setPointerCapture(e.pointerId);
+    if (e.pointerType === 'mouse') return;
+    e.preventDefault();
+    this.canvas.focus();
+    this.#touch(e, 1);
+  }
+
+  on_pointermove(e) {
+    this.#touch(e, this.#buttons);
+  }
+
+  on_pointerup(e) {
+    this.#touch(e, 0);
+  }
+
+  on_pointercancel(e) {
+    this.#touch(e, 0);
+  }
+
+  #touch(e, buttons) {
+    if (!this.#absolute || e.pointerType === 'mouse' || !e.isPrimary) return;
+    this.#buttons = buttons;
+    this.#send(e, {});
   }
 
   on_wheel(e) {
-    if (!this.captured) return;
+    // Somebody who scrolls through the page isn't held up by a screen on the way.
+    if (!this.captured && !(this.#absolute && this.canvas.matches(':focus'))) return;
     e.preventDefault();
     this.#wheel += e.deltaY;
     const notches = Math.trunc(this.#wheel / WHEEL_STEP);
     this.#wheel -= notches * WHEEL_STEP;
-    if (notches) this.#pc?.pointer({ wheel: notches, buttons: this.#buttons });
+    if (notches && this.#pc) this.#send(e, { wheel: notches });
   }
 
   on_contextmenu(e) {

@@ -69,7 +69,7 @@ element.addEventListener('start', ({ detail: pc }) => {
     terminal.listen((data) => post({ event: 'output', detail: { terminal: terminal.name, data } }));
   });
 });
-for (const event of ['state', 'progress', 'log', 'resize', 'qmp', 'restored', 'transfer', 'network', 'frame', 'captured', 'exit']) {
+for (const event of ['state', 'progress', 'log', 'resize', 'qmp', 'restored', 'pointer', 'transfer', 'network', 'frame', 'captured', 'exit']) {
   element.addEventListener(event, ({ detail }) => post({ event, detail }));
 }
 element.addEventListener('error', ({ detail }) => post({ event: 'error', detail: detail.message }));

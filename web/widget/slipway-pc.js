@@ -16,7 +16,7 @@ import { ScreenView } from './screen-view.js';
 import { humanBytes } from './units.js';
 
 const sheet = (name) => `<link rel="stylesheet" href="${new URL(name, import.meta.url)}">`;
-const EVENTS = ['state', 'terminal', 'progress', 'log', 'resize', 'qmp', 'restored', 'transfer', 'network', 'frame', 'captured', 'exit', 'error'];
+const EVENTS = ['state', 'terminal', 'progress', 'log', 'resize', 'qmp', 'restored', 'pointer', 'transfer', 'network', 'frame', 'captured', 'exit', 'error'];
 /** Attributes that aren't options: ours, and what any element may have. */
 const OTHERS = /^(cmd|view|autostart|controls|file-transfer|id|class|style|title|hidden|tabindex|lang|dir|slot|part|exportparts|role|inert|translate|nonce|is|(aria|data|v|x|ng)[-_:].*|on.*|[_:@].*)$/;
 

@@ -315,6 +315,10 @@ class Host {
     this.screen.present(...picture);
   }
 
+  pointer(absolute) {
+    this.post({ type: 'pointer', absolute });
+  }
+
   sound(samples, rate) {
     this.post({ type: 'sound', samples, rate }, [samples.buffer]);
   }
