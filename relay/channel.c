@@ -263,16 +263,6 @@ void channel_done(struct channel *ch, uint32_t bytes)
         session_send(ch->session, &m);
 }
 
-void channel_wait(struct channel *ch)
-{
-    struct session *s = ch->session;
-    if (ch->paused)
-        return;
-    ch->paused = true;
-    ch->next_paused = s->paused;
-    s->paused = ch;
-}
-
 bool channel_must_wait(struct channel *ch)
 {
     struct session *s = ch->session;
@@ -282,7 +272,11 @@ bool channel_must_wait(struct channel *ch)
         return true;
     if (!connection_is_full(s->connection))
         return false;
-    channel_wait(ch);
+    if (!ch->paused) {
+        ch->paused = true;
+        ch->next_paused = s->paused;
+        s->paused = ch;
+    }
     return true;
 }
 

@@ -64,8 +64,6 @@ struct channel *channel_accept(struct channel *listener, const struct channel_op
 void channel_done(struct channel *ch, uint32_t bytes);
 /* Nothing can be sent now: resume() will be called. False: it can be. */
 bool channel_must_wait(struct channel *ch);
-/* ops->resume() is to be called when the connection has room. */
-void channel_wait(struct channel *ch);
 /* The session's connection broke, or the session ends (@keep false). */
 void channels_park(struct session *s, bool keep);
 /* The queue has room again. */

@@ -5,10 +5,10 @@
  *   (none) --------> dialling -----> open ------------------------> half-closed --> CLOSE when both
  * are
  *
- * Towards the client: what comes in bulk is passed on by splice.c; else the socket is read straight
- * into the queue of the connection. Both as much as credit and room there allow; otherwise it is
- * left alone until channel's resume(), and TCP holds the peer back. From the client: what the
- * socket doesn't take waits in struct tcp, and its credit isn't given back before it has gone.
+ * Towards the client: the socket is read straight into the queue of the connection, as much as
+ * credit and queue allow; otherwise it is left alone until channel's resume(), and TCP holds the
+ * peer back. From the client: what the socket doesn't take waits in struct tcp, and its credit
+ * isn't given back before it has gone.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -17,7 +17,6 @@
 #include "relay/channel_tcp.h"
 #include "relay/outbound.h"
 #include "relay/smb.h"
-#include "relay/splice.h"
 #include "relay/tcp.h"
 
 enum {
@@ -29,7 +28,6 @@ struct channel_tcp {
     struct channel ch;
     struct tcp *tcp;
     bool got_shut, sent_shut;
-    bool bulk; /* much came at once the last time */
 };
 
 static void connected(void *owner, int error)
@@ -53,31 +51,10 @@ static void close_if_both_shut(struct channel_tcp *c)
         channel_close(&c->ch, 0);
 }
 
-/* False: it has to be read. */
-static bool pass_straight(struct channel_tcp *c)
-{
-    size_t n = 0;
-    if (!c->bulk || channel_must_wait(&c->ch))
-        return false;
-    switch (session_splice(c->ch.session, c->ch.number, c->tcp, c->ch.credit.send, &n)) {
-    case SPLICE_PASSED:
-        relay_credit_spend(&c->ch.credit, (uint32_t)n);
-        c->bulk = n >= SPLICE_MIN;
-        return true;
-    case SPLICE_WAIT:
-        channel_wait(&c->ch);
-        tcp_want_read(c->tcp, false);
-        return true;
-    default: return false;
-    }
-}
-
 static void readable(void *owner)
 {
     struct channel_tcp *c = owner;
     struct session *s = c->ch.session;
-    if (pass_straight(c))
-        return;
     for (int i = 0; i < READS_AT_ONCE; i++) {
         if (channel_must_wait(&c->ch)) {
             tcp_want_read(c->tcp, false);
@@ -104,7 +81,6 @@ static void readable(void *owner)
             close_if_both_shut(c);
             return;
         }
-        c->bulk = n >= SPLICE_MIN;
         relay_credit_spend(&c->ch.credit, (uint32_t)n);
         session_send_stream_piece(s, c->ch.number, (size_t)n);
         if ((size_t)n < room)

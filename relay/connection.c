@@ -305,21 +305,6 @@ bool connection_send_piece(struct connection *c, size_t len, bool join)
     return true;
 }
 
-void connection_want_room(struct connection *c)
-{
-    c->was_full = true;
-    lws_callback_on_writable(c->wsi);
-}
-
-void connection_count_sent(struct connection *c, size_t bytes)
-{
-    c->relay->metrics.sent_bytes_total += bytes;
-    if (c->policy) {
-        c->bytes_left -= (int64_t)bytes;
-        hold_if_overdrawn(c);
-    }
-}
-
 void connection_close(struct connection *c, uint16_t code)
 {
     if (c->closing)
@@ -398,7 +383,6 @@ int connection_peer_closes(struct connection *c, const uint8_t *data, size_t len
                 (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006) ||
                 (code >= 3000 && code <= 4999);
     bool text = len <= 2 || is_utf8(data + 2, len - 2);
-    c->peer_closes = true;
     if (!sent && good && text)
         return 0;
     c->closing = true;

@@ -41,7 +41,6 @@ enum {
     CONNECTION_LOW = 64 << 10,    /* below which they go on */
     CONNECTION_MOST = 4 << 20,    /* which nobody needs who reads at all: the connection ends */
     CONNECTION_PIECE = 256 << 10, /* bytes that a stream is read in at most */
-    SPLICE_MIN = 64 << 10,        /* from there on splice.h is worth its calls */
 };
 
 struct connection {
@@ -56,7 +55,6 @@ struct connection {
     bool was_full;
     bool closing; /* after the queue; nothing is received any more */
     bool close_sent;
-    bool peer_closes; /* its close frame came, and libwebsockets answers it */
     uint16_t close_code;
     const struct policy *policy; /* whose rates count; NULL: none yet */
     uint64_t rate_at;            /* ms; when the allowances below were right */
@@ -92,10 +90,6 @@ static inline bool connection_is_full(const struct connection *c)
 {
     return c->queued >= CONNECTION_FULL;
 }
-/* The endpoint's writable() is to be called when the socket takes more. */
-void connection_want_room(struct connection *c);
-/* So many bytes went to the client by another way than the queue. */
-void connection_count_sent(struct connection *c, size_t bytes);
 /* Sends what is queued, then a close of that code (RFC 6455 7.4), and no more. */
 void connection_close(struct connection *c, uint16_t code);
 /* Throws away what is queued and hasn't begun. */

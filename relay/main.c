@@ -21,7 +21,6 @@
 #include "relay/resolver.h"
 #include "relay/server.h"
 #include "relay/session.h"
-#include "relay/splice.h"
 #include "relay/smb.h"
 #include "relay/token.h"
 
@@ -278,7 +277,6 @@ int main(int argc, char **argv)
     server_free(relay.server);
     sessions_free(&relay);
     free(relay.spare);
-    splicer_free(relay.splicer);
     resolver_free(relay.resolver);
     smb_stop(relay.smb);
     table_free(&relay.by_address);

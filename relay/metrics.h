@@ -16,7 +16,6 @@
     X(clients_refused_total, "counter", "connections refused: limits, origins")                    \
     X(received_bytes_total, "counter", "bytes of WebSocket messages received")                     \
     X(sent_bytes_total, "counter", "bytes of WebSocket messages sent")                             \
-    X(spliced_bytes_total, "counter", "bytes of streams that went straight to the client")         \
     X(sessions, "gauge", "sessions, those that wait for their client included")                    \
     X(sessions_resumed_total, "counter", "sessions that were taken up again")                      \
     X(sessions_failed_total, "counter", "connections ended with FAIL")                             \

@@ -71,7 +71,6 @@ static const char *const allowed[] = {
     "pread64",
     "write",
     "writev",
-    "splice",
     "close",
     "openat2",
     "fstat",

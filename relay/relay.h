@@ -17,7 +17,6 @@ struct room;
 struct resolver;
 struct attachment;
 struct outgoing;
-struct splicer;
 
 struct relay {
     uv_loop_t loop;
@@ -37,9 +36,8 @@ struct relay {
     struct smb *smb;                /* smb.h; NULL: nothing is shared */
     uint64_t denied_second;         /* outbound.c: how much of it was logged lately */
     unsigned denied_logged;
-    uint64_t reserved;       /* bytes of memory, of all clients */
-    struct outgoing *spare;  /* connection.c: what streams are read into; NULL: none yet */
-    struct splicer *splicer; /* splice.c; NULL: none yet */
+    uint64_t reserved;      /* bytes of memory, of all clients */
+    struct outgoing *spare; /* connection.c: what streams are read into; NULL: none yet */
     struct timer *ticks, *end;
     bool stopping;
 };

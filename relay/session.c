@@ -72,22 +72,6 @@ void session_send_stream_piece(struct session *s, uint32_t channel, size_t len)
     s->sent_ms = now_ms(s);
 }
 
-static void put_data_header(uint8_t *p, uint32_t channel, size_t len)
-{
-    put_header(p, RELAY_DATA, channel, len);
-}
-
-enum splice_result session_splice(struct session *s, uint32_t channel, struct tcp *from,
-                                  size_t most, size_t *bytes)
-{
-    const struct splice_framing framing = { .header = RELAY_HEADER,
-                                            .most = RELAY_BODY_MAX,
-                                            .number = channel,
-                                            .put_header = put_data_header };
-    s->sent_ms = now_ms(s);
-    return splice_stream(s->connection, from, most, &framing, bytes);
-}
-
 void session_send(struct session *s, const struct relay_message *m)
 {
     /* The longest that isn't sent with one of the others is an ANSWER. */

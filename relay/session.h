@@ -9,7 +9,6 @@
 #include "relay/connection.h"
 #include "relay/protocol.h"
 #include "relay/relay.h"
-#include "relay/splice.h"
 #include "relay/table.h"
 
 struct channel;
@@ -57,9 +56,6 @@ void session_send(struct session *s, const struct relay_message *m);
  * first @len of them go to the client as DATA. */
 uint8_t *session_stream_piece(struct session *s);
 void session_send_stream_piece(struct session *s, uint32_t channel, size_t len);
-/* The same without a copy, if it can be done now. */
-enum splice_result session_splice(struct session *s, uint32_t channel, struct tcp *from,
-                                  size_t most, size_t *bytes);
 /* Appends to the last message if that is a batch of the same type and channel which nothing
  * follows, else begins one; false: the connection is ending. */
 bool session_send_frame(struct session *s, uint32_t channel, const uint8_t *frame, size_t len);

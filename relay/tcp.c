@@ -6,11 +6,9 @@
  * tcp_free() without a reset leaves a socket with unsent bytes to itself: it has no owner any more,
  * and ends when they are sent, on an error, or after LINGER_MS.
  */
-#define _GNU_SOURCE /* splice */
 #include "relay/tcp.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -249,13 +247,6 @@ ssize_t tcp_read(struct tcp *t, void *out, size_t room)
     if (n >= 0)
         return n;
     return errno == EAGAIN || errno == EINTR ? -1 : -(ssize_t)errno - 1;
-}
-
-ssize_t tcp_splice(struct tcp *t, int pipe, size_t most)
-{
-    /* At urgent data splice() stops, with nothing or with 0: neither is the end. */
-    ssize_t n = splice(t->fd, NULL, pipe, NULL, most, SPLICE_F_NONBLOCK);
-    return n > 0 ? n : -1;
 }
 
 static void keep(struct tcp *t, const void *data, size_t len)

@@ -31,8 +31,6 @@ struct tcp *tcp_adopt(struct relay *relay, int fd, const struct tcp_ops *ops, vo
 void tcp_want_read(struct tcp *t, bool on);
 /* Bytes; 0: the other side's end; -1: nothing now; less: -1 - errno.  */
 ssize_t tcp_read(struct tcp *t, void *out, size_t room);
-/* The same into a pipe; -1 also if only tcp_read() can tell. */
-ssize_t tcp_splice(struct tcp *t, int pipe, size_t most);
 /* Sends, or keeps what can't be sent now. An error is told by failed(), later. */
 void tcp_write(struct tcp *t, const void *data, size_t len);
 /* One byte, as TCP's urgent data. */

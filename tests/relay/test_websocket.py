@@ -258,7 +258,7 @@ def test_tls(emulator):
                         got += await ws.recv()
                     await ws.send(message(OPEN, 1, open_body(TCP, 0x7fffffff, address("127.0.0.1", server.port))))
                     n = 0
-                    while n < 8 << 20:  # bulk, which nothing but libwebsockets may send
+                    while n < 8 << 20:  # bulk
                         batch = await ws.recv()
                         while batch:
                             length = int.from_bytes(batch[1:4], "big")
