@@ -37,6 +37,8 @@
 #define MAX_INSNS       20000000
 #define ICOUNT_CHUNK    (1u << 20)
 #define FIRST_SPEED     20000        /* instructions per ms, until measured */
+#define MIN_SPEED       100          /* the least that is believed */
+#define MEASURED_NS     200000       /* worth a measurement: browsers' clocks tick every 100 us */
 #define PHYS_SPACE_SIZE (1ull << 40) /* 40 physical address bits, as CPUID says */
 #define PORT_SPACE_SIZE 0x10000
 
@@ -564,6 +566,23 @@ static int32_t icount_budget(struct machine *m)
     return (int32_t)min64(insns, chunk);
 }
 
+/* What slows down counts at once, since a budget that is too large keeps everybody waiting: code
+ * that runs for the first time is a hundred times as slow as a hot loop. What speeds up counts by
+ * and by. */
+static void learn_speed(struct machine *m, int64_t insns, int64_t took_ns)
+{
+    m->measured_insns += insns;
+    m->measured_ns += took_ns;
+    if (m->measured_ns < MEASURED_NS)
+        return;
+    int64_t speed = m->measured_insns * 1000000 / m->measured_ns;
+    m->measured_insns = 0;
+    m->measured_ns = 0;
+    if (speed > m->insns_per_ms)
+        speed = m->insns_per_ms + (speed - m->insns_per_ms) / 8;
+    m->insns_per_ms = speed < MIN_SPEED ? MIN_SPEED : speed;
+}
+
 static void run_cpu(struct machine *m, struct cpu *c, int64_t ns_left)
 {
     cpu_lower_intr(c, CPU_INTR_EXIT);
@@ -585,13 +604,7 @@ static void run_cpu(struct machine *m, struct cpu *c, int64_t ns_left)
     uint64_t before = cpu_icount(c);
     cpu_run(c, (int32_t)insns);
     int64_t took = host_monotonic_ns() - start;
-    int64_t done = (int64_t)(cpu_icount(c) - before);
-    if (done >= MIN_INSNS && took > 0) {
-        int64_t speed = done * 1000000 / took;
-        m->insns_per_ms += (speed - m->insns_per_ms) / 8;
-        if (m->insns_per_ms < 100)
-            m->insns_per_ms = 100;
-    }
+    learn_speed(m, (int64_t)(cpu_icount(c) - before), took);
 }
 
 int64_t machine_run_slice(struct machine *m, int64_t max_ns)

@@ -117,6 +117,7 @@ struct machine {
     enum shutdown_cause requested_cause, reset_cause;
     int requested_status;
     int64_t insns_per_ms; /* speed of the CPU lately, for the length of slices */
+    int64_t measured_insns, measured_ns; /* not yet in it */
 };
 
 struct machine *machine_new(struct machine_options *opt, struct error *err);

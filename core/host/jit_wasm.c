@@ -1,6 +1,8 @@
 /* Modules made at run time: JavaScript compiles them (jit.js). See host.h. */
+#include "cpu/cpu.h"
 #include "host/host.h"
 #include "host/wasm.h"
+#include "machine.h"
 
 unsigned host_jit_support(void)
 {
@@ -16,6 +18,11 @@ bool host_jit_init(void (*const *functions)(void), unsigned count, const uint8_t
 }
 bool host_jit_install(const uint8_t *module, size_t len, const uint32_t *slots, unsigned count)
 {
+    /* That took long: the machine looks at the time before it runs on, and perhaps compiles more.
+     * Not where the host's time must not decide where the CPU stops. */
+    struct machine *m = loop_machine();
+    if (m && m->clock.icount_shift < 0)
+        cpu_raise_intr(m->cpus[0], CPU_INTR_EXIT);
     return slipway_js_jit_install(module, len, slots, count);
 }
 uint32_t host_jit_slots(uint32_t count)

@@ -209,7 +209,7 @@ class Host {
     const get = async ({ path, whole }) => {
       if (!whole) return this.prepareRemote(path);
       const data = await download(path, this.source(path), this.progress);
-      FS.mkdirTree(path.replace(/[^/]*$/, '') || '/');
+      FS.mkdirTree(path.replace(/^(\.\.?\/)+/, '').replace(/[^/]*$/, '') || '/'); // nothing is above the root
       FS.writeFile(path, data, { canOwn: true });
     };
     Promise.all(needs.map(get)).then(() => {
