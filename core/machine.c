@@ -495,7 +495,7 @@ static void handle_requests(struct machine *m)
 
 /* ---- deferred work ---- */
 
-void machine_defer(struct machine *m, void (*fn)(void *opaque), void *opaque)
+void machine_defer_lazily(struct machine *m, void (*fn)(void *opaque), void *opaque)
 {
     struct deferred *w = malloc(sizeof *w);
     if (!w)
@@ -503,8 +503,18 @@ void machine_defer(struct machine *m, void (*fn)(void *opaque), void *opaque)
     *w = (struct deferred){ .fn = fn, .opaque = opaque };
     *m->deferred_end = w;
     m->deferred_end = &w->next;
+}
+
+void machine_hurry(struct machine *m)
+{
     kick_cpus(m);
     host_wake();
+}
+
+void machine_defer(struct machine *m, void (*fn)(void *opaque), void *opaque)
+{
+    machine_defer_lazily(m, fn, opaque);
+    machine_hurry(m);
 }
 
 void machine_cancel_deferred(struct machine *m, void (*fn)(void *opaque), void *opaque)

@@ -148,6 +148,11 @@ void machine_listen(struct machine *m, struct machine_listener *l);
 void machine_unlisten(struct machine *m, struct machine_listener *l);
 /* Runs @fn once before the next instruction slice (bottom half). Any number may be pending. */
 void machine_defer(struct machine *m, void (*fn)(void *opaque), void *opaque);
+/* The same for who can wait: the CPU isn't stopped for it, but comes out by itself when it halts,
+ * when a timer is due, after half a millisecond. Only from within a guest's access.
+ * machine_hurry(): now it can't wait any longer. */
+void machine_defer_lazily(struct machine *m, void (*fn)(void *opaque), void *opaque);
+void machine_hurry(struct machine *m);
 /* Forgets what machine_defer was asked to do with exactly this pair. */
 void machine_cancel_deferred(struct machine *m, void (*fn)(void *opaque), void *opaque);
 /* Runs what is pending now. The loop does that itself; for who needs the machine at rest. */

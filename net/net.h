@@ -119,6 +119,7 @@ struct net_client {
     struct net_filter *filters;
     uint32_t offloads;
     bool link_down; /* set_link NAME off */
+    bool streaming; /* has sent since it last got a frame: doesn't wait for each answer */
     /* queue.c's own: */
     bool receiving;    /* inside ops->receive */
     bool accept_again; /* net_accept() was called in there */

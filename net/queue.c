@@ -39,6 +39,7 @@ static bool hand_over(struct net_client *nc, const struct net_frame *f, unsigned
 {
     bool ok = true;
     nc->receiving = true;
+    nc->streaming = false;
     if (!net_offload_needed(nc, f)) {
         struct net_frame plain = *f;
         if (!(nc->offloads & NET_OFFLOAD_CSUM))
@@ -240,6 +241,7 @@ bool net_send(struct net_client *nc, const struct net_frame *f)
         nc->stats.unsent++;
         return true;
     }
+    nc->streaming = true;
     if (nc->link_down || peer->link_down) {
         peer->stats.dropped++;
         return true;

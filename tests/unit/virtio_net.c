@@ -3,6 +3,7 @@
  * offload, mergeable buffers and what happens when there are too few, the control queue's commands
  * and the filters that they set, link and announcement, back-pressure, saved state.
  */
+#include "cpu/cpu.h"
 #include "devtest.h"
 #include "hw/net/nics.h"
 #include "hw/virtio/virtio.h"
@@ -230,7 +231,7 @@ static void headers_say_what_is_left_to_do(void)
 
 /* ---- transmitting ---- */
 
-static void transmit(const uint8_t h[HDR], const uint8_t *f, uint32_t len)
+static void put_frame(const uint8_t h[HDR], const uint8_t *f, uint32_t len)
 {
     unsigned at = 2 * (avail[TX] % (QSIZE / 2));
     uint64_t to = DATA + 0x20000ull * (at / 2);
@@ -239,6 +240,10 @@ static void transmit(const uint8_t h[HDR], const uint8_t *f, uint32_t len)
     put_desc(TX, at, to, HDR + 20, 1, (uint16_t)(at + 1));
     put_desc(TX, at + 1, to + HDR + 20, len - 20, 0, 0);
     offer(TX, (uint16_t)at);
+}
+static void transmit(const uint8_t h[HDR], const uint8_t *f, uint32_t len)
+{
+    put_frame(h, f, len);
     kick(TX);
 }
 
@@ -277,6 +282,39 @@ static void a_full_wire_holds_the_ring(void)
     settle();
     CHECK_EQ(used(TX), sent);
     CHECK_EQ(wire->count, sent);
+    board_free();
+}
+
+/* Is the CPU stopped for a kick with a frame in the queue? */
+static bool kick_stops(struct cpu *c)
+{
+    static const uint8_t h[HDR];
+    put_frame(h, frame_of(OTHER, 100), 100);
+    cpu_lower_intr(c, CPU_INTR_EXIT);
+    mwr(0x3000 + 4 * TX, TX, 2);
+    return c->intr & CPU_INTR_EXIT;
+}
+
+static void a_stream_is_not_interrupted_for_each_frame(void)
+{
+    struct cpu cpu = { 0 };
+    start(ALL, "csum", "on");
+    m->cpus[0] = &cpu;
+    m->cpu_count = 1;
+    receive_buffers(8, 2000);
+    CHECK(kick_stops(&cpu));
+    settle();
+    CHECK(!kick_stops(&cpu));
+    CHECK(!kick_stops(&cpu));
+    CHECK_EQ(wire->count, 1);
+    settle(); /* it came out by itself */
+    CHECK_EQ(wire->count, 3);
+    CHECK(!kick_stops(&cpu));
+    net_peer_send(wire, frame_of(MAC, 60), 60);
+    CHECK(kick_stops(&cpu)); /* an answer */
+    settle();
+    CHECK_EQ(wire->count, 5);
+    m->cpu_count = 0;
     board_free();
 }
 
@@ -419,6 +457,7 @@ int main(void)
     RUN(headers_say_what_is_left_to_do);
     RUN(work_is_handed_on);
     RUN(a_full_wire_holds_the_ring);
+    RUN(a_stream_is_not_interrupted_for_each_frame);
     RUN(filters_do_what_the_driver_says);
     RUN(addresses_vlans_and_nonsense);
     RUN(offloads_are_switched_while_it_runs);

@@ -402,6 +402,7 @@ class SlipwayHost {
       if (s.connecting) return -1;
       if (!s.sink.writable) return -2;
       if (s.sink.writableLength >= SlipwayHost.WRITE_AHEAD) return -1;
+      this.cork(s.sink);
       s.sink.write(heap.slice(pointer, pointer + length));
       return length;
     }
@@ -414,6 +415,13 @@ class SlipwayHost {
       setTimeout(() => this.later(s, SlipwayHost.EVENT.WRITABLE), SlipwayHost.RETRY_MS);
     }
     return done || -1;
+  }
+
+  /** What is written to a socket from now to the end of this turn goes out in one system call. */
+  cork(socket) {
+    if (socket.writableCorked) return;
+    socket.cork();
+    process.nextTick(() => socket.uncork());
   }
 
   wantRead(number, want) {

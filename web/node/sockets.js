@@ -190,6 +190,7 @@ class SlipwaySockets {
     if (!length) return 0;
     if (!s.socket.writable) return SlipwaySockets.code('EPIPE');
     if (s.socket.writableLength >= SlipwaySockets.WRITE_AHEAD) return SlipwaySockets.code('EAGAIN');
+    slipwayHost.cork(s.socket);
     s.socket.write(heap.slice(pointer, pointer + length));
     return length;
   }

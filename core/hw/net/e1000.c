@@ -56,12 +56,29 @@ static void work(void *opaque)
         e1000_tx_run(s);
 }
 
-void e1000_schedule(struct e1000 *s)
+static void schedule_lazily(struct e1000 *s)
 {
     if (!s->work_pending) {
         s->work_pending = true;
-        machine_defer(s->pci.dev.machine, work, s);
+        machine_defer_lazily(s->pci.dev.machine, work, s);
     }
+}
+
+void e1000_schedule(struct e1000 *s)
+{
+    schedule_lazily(s);
+    machine_hurry(s->pci.dev.machine);
+}
+
+/* TDT was moved. A driver in the middle of a stream isn't stopped for each frame: that costs more
+ * than the frame itself. */
+static void doorbell(struct e1000 *s)
+{
+    if (!(e1000_get(s, TCTL) & TCTL_EN) || e1000_get(s, TDT) == e1000_get(s, TDH))
+        return;
+    schedule_lazily(s);
+    if (!s->nic->nc.streaming)
+        machine_hurry(s->pci.dev.machine);
 }
 
 /* ---- interrupts ---- */
@@ -287,8 +304,7 @@ static void write_reg(struct e1000 *s, uint32_t r, uint32_t v)
     case TCTL:
     case TDT:
         write_plain(s, r, v);
-        if (e1000_get(s, TCTL) & TCTL_EN && e1000_get(s, TDT) != e1000_get(s, TDH))
-            e1000_schedule(s);
+        doorbell(s);
         break;
     case RA + 4:
         write_plain(s, r, v);

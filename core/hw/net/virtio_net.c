@@ -500,6 +500,13 @@ static void net_handle(struct virtio_device *d, struct virtqueue *vq)
         run_control(s, vq);
 }
 
+/* A driver in the middle of a stream isn't stopped for each frame; it doesn't even kick again until
+ * the queue was looked at. */
+static bool net_can_wait(struct virtio_device *d, struct virtqueue *vq)
+{
+    return vq->index == TX_QUEUE && ((struct virtio_net *)d)->nic->nc.streaming;
+}
+
 /* ---- features and configuration ---- */
 
 static uint64_t net_features(struct virtio_device *d)
@@ -737,6 +744,7 @@ static const struct virtio_class vnet_info = {
     .features = net_features,
     .set_features = net_set_features,
     .handle_queue = net_handle,
+    .can_wait = net_can_wait,
     .get_config = net_get_config,
     .set_config = net_set_config,
     .reset = net_device_reset,

@@ -146,24 +146,35 @@ static void run_queues(void *opaque)
     }
 }
 
-void virtio_kick(struct virtqueue *vq)
+static void kick_lazily(struct virtqueue *vq)
 {
     struct virtio_device *d = vq->dev;
 
     vq->kicked = true;
     if (!d->bh_pending) {
         d->bh_pending = true;
-        machine_defer(d->pci.dev.machine, run_queues, d);
+        machine_defer_lazily(d->pci.dev.machine, run_queues, d);
     }
+}
+
+void virtio_kick(struct virtqueue *vq)
+{
+    kick_lazily(vq);
+    machine_hurry(vq->dev->pci.dev.machine);
 }
 
 static void kick_number(struct virtio_device *d, uint64_t n)
 {
-    if (n < d->queue_count && d->queues[n].enabled)
-        virtio_kick(&d->queues[n]);
-    else
+    if (n < d->queue_count && d->queues[n].enabled) {
+        const struct virtio_class *c = class_of(d);
+
+        kick_lazily(&d->queues[n]);
+        if (!c->can_wait || !c->can_wait(d, &d->queues[n]))
+            machine_hurry(d->pci.dev.machine);
+    } else {
         log_mask(LOG_GUEST_ERRORS, "%s: kick of queue %u, which isn't set up", d->pci.dev.cls->name,
                  (unsigned)n);
+    }
 }
 
 /* ---- driver's settings ---- */

@@ -67,6 +67,9 @@ struct virtio_class {
     void (*set_status)(struct virtio_device *d);
     /* @vq was kicked, or the device was started. */
     void (*handle_queue)(struct virtio_device *d, struct virtqueue *vq);
+    /* The driver kicks @vq: may handle_queue wait until the CPU comes out by itself
+     * (machine_defer_lazily)? Optional: no. */
+    bool (*can_wait)(struct virtio_device *d, struct virtqueue *vq);
     /* Device configuration: d->config[0..config_size) is brought up to date before a read; after a
      * write of
      * @len bytes at @offset. Both optional. */
