@@ -106,12 +106,12 @@ class Test {
   }
 
   /** Waits until @read() gives something that matches. */
-  async eventually(read, wanted, what, seconds = 60) {
+  async eventually(read, wanted, what, seconds = 60, pause = 200) {
     let got;
     for (const end = performance.now() + seconds * 1000; performance.now() < end;) {
       got = await read();
       if (wanted.test(got ?? '')) return got;
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      await new Promise((resolve) => setTimeout(resolve, pause));
     }
     throw new Error(`${what}: ${JSON.stringify(got)} doesn't match ${wanted} after ${seconds} s`);
   }
@@ -161,9 +161,14 @@ export function installGuest() {
   for (const name of ['web-vmlinuz.gz', 'web-boot.gz', 'web-root.img', 'memtest64.bin']) fs.copyFileSync(path.join(root, 'build/guests', name), path.join(guest, name.replace('web-', '')));
 }
 
-/** The relay, as scripts/run starts it, with @options more. @returns {Promise<{url: string, port: number, close: function}>} */
+/**
+ * The relay, as scripts/run starts it, with @options more. kill() is SIGKILL, and resolves when it is gone.
+ * @returns {Promise<{url: string, close: function, kill: function}>}
+ */
 export async function startRelay(...options) {
-  const relay = spawn(path.join(root, 'build/native/slipway-relay'), ['--listen', '127.0.0.1:0', '--web', path.join(root, 'build/web'), ...options], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const address = options.includes('--listen') ? [] : ['--listen', '127.0.0.1:0'];
+  const relay = spawn(path.join(root, 'build/native/slipway-relay'), [...address, '--web', path.join(root, 'build/web'), ...options], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const gone = new Promise((resolve) => { relay.on('exit', resolve); });
   const url = await new Promise((resolve, reject) => {
     let text = '';
     relay.stderr.on('data', (data) => {
@@ -174,7 +179,7 @@ export async function startRelay(...options) {
     relay.on('exit', (status) => reject(new Error(`the relay ended with status ${status}: ${text}`)));
     relay.on('error', reject);
   });
-  return { url, close: () => relay.kill() };
+  return { url, close: () => relay.kill(), kill: () => relay.kill('SIGKILL') && gone };
 }
 
 /** What a terminal of the page shows, its lines joined. */
