@@ -6,6 +6,8 @@
 
 #include "audio/audio.h"
 
+#define FRAME (2 * sizeof(int16_t))
+
 struct out {
     SDL_AudioDeviceID device;
     unsigned rate;
@@ -15,7 +17,7 @@ void *audio_out_open(unsigned rate, struct error *err)
 {
     struct out *o = calloc(1, sizeof *o);
     SDL_AudioSpec want = {
-        .freq = (int)rate, .format = AUDIO_S16SYS, .channels = 1, .samples = 1024
+        .freq = (int)rate, .format = AUDIO_S16SYS, .channels = 2, .samples = 1024
     };
     if (!o || SDL_InitSubSystem(SDL_INIT_AUDIO)) {
         error_set(err, "no sound: %s", o ? SDL_GetError() : "out of memory");
@@ -34,11 +36,11 @@ void *audio_out_open(unsigned rate, struct error *err)
     return o;
 }
 
-void audio_out_write(void *out, const int16_t *samples, size_t count)
+void audio_out_write(void *out, const int16_t *frames, size_t count)
 {
     struct out *o = out;
-    if (SDL_GetQueuedAudioSize(o->device) < o->rate / 4 * sizeof *samples)
-        SDL_QueueAudio(o->device, samples, (uint32_t)(count * sizeof *samples));
+    if (SDL_GetQueuedAudioSize(o->device) < o->rate / 4 * FRAME)
+        SDL_QueueAudio(o->device, frames, (uint32_t)(count * FRAME));
 }
 
 void audio_out_close(void *out)

@@ -21,10 +21,10 @@ void *audio_out_open(unsigned rate, struct error *err)
     return o;
 }
 
-void audio_out_write(void *out, const int16_t *samples, size_t count)
+void audio_out_write(void *out, const int16_t *frames, size_t count)
 {
     struct out *o = out;
-    slipway_js_sound(samples, count, o->rate);
+    slipway_js_sound(frames, count, o->rate);
 }
 
 void audio_out_close(void *out)

@@ -105,8 +105,8 @@ mergeInto(LibraryManager.library, {
   slipway_js_pointer: function (absolute) {
     slipwayHost.pointer(!!absolute);
   },
-  slipway_js_sound: function (samples, count, rate) {
-    slipwayHost.sound(HEAP16.slice(samples >>> 1, (samples >>> 1) + count), rate);
+  slipway_js_sound: function (frames, count, rate) {
+    slipwayHost.sound(HEAP16.slice(frames >>> 1, (frames >>> 1) + 2 * count), rate);
   },
   slipway_js_captured: function (data, length) {
     slipwayHost.captured(HEAPU8.slice(data >>> 0, (data >>> 0) + length));

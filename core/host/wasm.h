@@ -92,8 +92,8 @@ void slipway_js_present(const void *pixels, int width, int height, int x, int y,
 /* Whether the guest takes positions of the pointer (input_pointer_is_abs) has changed. */
 void slipway_js_pointer(bool absolute);
 
-/* Samples for the page's loudspeakers: mono, @rate a second. */
-void slipway_js_sound(const int16_t *samples, size_t count, unsigned rate);
+/* Pairs of samples for the page's loudspeakers: left, right, @rate a second. */
+void slipway_js_sound(const int16_t *frames, size_t count, unsigned rate);
 
 /* Saved states: pieces of the one being saved, bytes of the one being loaded. False: it failed. */
 bool slipway_js_state_write(const void *data, size_t len);

@@ -1,6 +1,7 @@
 /*
  * The devices that -device can make. A line each, in the order of `-device help`.
  */
+#include "hw/ac97.h"
 #include "hw/debugcon.h"
 #include "hw/device.h"
 #include "hw/net/nics.h"
@@ -14,6 +15,7 @@
 /* One a line, whatever clang-format thinks. */
 /* clang-format off */
 const struct device_class *const device_classes[] = {
+    &ac97_class,
     &e1000_class,
     &e1000_82544gc_class,
     &e1000_82545em_class,

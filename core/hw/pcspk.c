@@ -43,7 +43,7 @@ static int64_t sample_ns(const struct pcspk *p, uint64_t n)
 
 static void render(struct pcspk *p, int64_t now)
 {
-    int16_t batch[BATCH];
+    int16_t batch[BATCH][2];
     size_t n = 0;
     int64_t from = sample_ns(p, p->samples), to;
     if (now - from > NS_PER_SEC) { /* time made a jump: nobody wants to hear that */
@@ -54,15 +54,16 @@ static void render(struct pcspk *p, int64_t now)
         double x = i8254_speaker_level(p->pit, from, to);
         p->output = x - p->input + KEEP * p->output;
         p->input = x;
-        batch[n++] = (int16_t)(VOLUME * p->output);
+        batch[n][0] = batch[n][1] = (int16_t)(VOLUME * p->output);
+        n++;
         p->samples++;
         if (n == BATCH) {
-            audio_write(p->out, batch, n);
+            audio_write(p->out, batch[0], n);
             n = 0;
         }
     }
     if (n)
-        audio_write(p->out, batch, n);
+        audio_write(p->out, batch[0], n);
 }
 
 static void tick(void *opaque)
@@ -70,10 +71,12 @@ static void tick(void *opaque)
     struct pcspk *p = opaque;
     int64_t now = clock_now_ns(&p->machine->clock);
     render(p, now);
-    if (i8254_speaker_hz(p->pit) || now - p->changed_ns < TAIL_NS)
+    if (i8254_speaker_hz(p->pit) || now - p->changed_ns < TAIL_NS) {
         timer_mod(&p->timer, now + PERIOD_NS);
-    else
-        p->active = false;
+        return;
+    }
+    p->active = false;
+    audio_pause(p->out);
 }
 
 void pcspk_changing(struct pcspk *p)

@@ -137,7 +137,13 @@ static bool build(void)
                      "-device",
                      "virtio-mouse-pci",
                      "-device",
-                     "virtio-tablet-pci" };
+                     "virtio-tablet-pci",
+                     "-audiodev",
+                     "none,id=a",
+                     "-machine",
+                     "pcspk-audiodev=a",
+                     "-device",
+                     "AC97" };
     struct error err = { "" };
     bool exit_now;
     memset(&opt, 0, sizeof opt);

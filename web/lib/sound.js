@@ -12,7 +12,7 @@ export class Sound {
   #context = null;
   #next = 0; // when the next piece is due, in the context's time
 
-  /** @param {Int16Array} samples - mono  @param {number} rate - of them, per second */
+  /** @param {Int16Array} samples - left, right, left...  @param {number} rate - of such pairs, per second */
   play(samples, rate) {
     if (!this.#context) {
       if (!navigator.userActivation?.hasBeenActive || !globalThis.AudioContext) return;
@@ -21,13 +21,14 @@ export class Sound {
     const now = this.#context.currentTime;
     if (this.#next < now) this.#next = now + DELAY_S;
     if (this.#next > now + MOST_S) return;
-    const buffer = this.#context.createBuffer(1, samples.length, rate);
-    buffer.copyToChannel(Float32Array.from(samples, (x) => x / 32768), 0);
+    const length = samples.length / 2;
+    const buffer = this.#context.createBuffer(2, length, rate);
+    for (const channel of [0, 1]) buffer.copyToChannel(Float32Array.from({ length }, (_, i) => samples[2 * i + channel] / 32768), channel);
     const source = this.#context.createBufferSource();
     source.buffer = buffer;
     source.connect(this.#context.destination);
     source.start(this.#next);
-    this.#next += samples.length / rate;
+    this.#next += length / rate;
   }
 
   close() {
