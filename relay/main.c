@@ -171,6 +171,7 @@ static void reload(struct relay *relay)
     config_free(old);
     set_level(new);
     server_reload(relay->server);
+    resolver_update(relay->resolver, true);
     log_event(LOG_INFO, "reload", "file=%s", log_string(relay->config_file));
 }
 
@@ -184,6 +185,7 @@ static void tick(void *owner)
 {
     struct relay *relay = owner;
     sessions_tick(relay);
+    resolver_update(relay->resolver, false);
     if (relay->stopping && !relay->metrics.clients)
         end(relay);
 }

@@ -1,6 +1,7 @@
 /*
  * The resolver: c-ares with its sockets on the loop and one timer for its timeouts. It asks the
- * configured servers, or those of /etc/resolv.conf, and falls back to TCP by itself.
+ * configured servers, or those of /etc/resolv.conf, and falls back to TCP by itself. That file is
+ * looked at once a second: machines move from network to network.
  *
  * A client's message goes out with an id of ours, since two clients may use the same; the answer
  * gets the client's back. c-ares can't cancel one query: a cancelled one is marked and forgotten
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 
 #include "relay/address.h"
 #include "relay/log.h"
@@ -31,6 +33,7 @@ struct resolver {
         int fd;
         struct watch *watch;
     } sockets[SOCKETS];
+    struct stat resolv_conf; /* as it was read */
     bool ending;
 };
 
@@ -106,10 +109,53 @@ static bool set_servers(struct resolver *r, struct error *err)
     size_t n = 0;
     if (!list->n)
         return true;
+    ares_cancel(r->channel);
     for (size_t i = 0; i < list->n && n < sizeof text; i++)
         n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", i ? "," : "", list->of[i]);
     return ares_set_servers_csv(r->channel, text) == ARES_SUCCESS ||
            error_set(err, "nameserver: '%s': can't be used", text);
+}
+
+/* c-ares reads the file for new channels only. */
+static void set_servers_of_system(struct resolver *r)
+{
+    struct ares_addr_port_node *servers = NULL;
+    ares_channel other;
+    if (ares_init(&other) != ARES_SUCCESS)
+        return;
+    ares_cancel(r->channel); /* else it refuses */
+    if (ares_get_servers_ports(other, &servers) != ARES_SUCCESS ||
+        ares_set_servers_ports(r->channel, servers) != ARES_SUCCESS)
+        log_event(LOG_WARN, "resolver", "text=\"the servers of resolv.conf can't be used\"");
+    ares_free_data(servers);
+    ares_destroy(other);
+}
+
+/* Is resolv.conf another one than the last time? */
+static bool system_changed(struct resolver *r)
+{
+    struct stat now;
+    if (stat("/etc/resolv.conf", &now))
+        return false; /* as in a root directory of its own */
+    bool changed = now.st_ino != r->resolv_conf.st_ino || now.st_size != r->resolv_conf.st_size ||
+                   now.st_dev != r->resolv_conf.st_dev ||
+                   now.st_mtim.tv_sec != r->resolv_conf.st_mtim.tv_sec ||
+                   now.st_mtim.tv_nsec != r->resolv_conf.st_mtim.tv_nsec;
+    r->resolv_conf = now;
+    return changed;
+}
+
+void resolver_update(struct resolver *r, bool config)
+{
+    struct error err;
+    bool changed = system_changed(r);
+    if (r->relay->config->nameserver.n) {
+        if (config && !set_servers(r, &err))
+            log_event(LOG_WARN, "resolver", "error=%s", log_string(err.msg));
+    } else if (changed || config) {
+        set_servers_of_system(r);
+        log_event(LOG_INFO, "resolver", "text=\"the servers of resolv.conf\"");
+    }
 }
 
 struct resolver *resolver_new(struct relay *relay, struct error *err)
@@ -124,6 +170,7 @@ struct resolver *resolver_new(struct relay *relay, struct error *err)
         .sock_state_cb_data = r,
     };
     r->relay = relay;
+    system_changed(r);
     r->timer = timer_new(&relay->loop, timeout, r);
     if (ares_library_init(ARES_LIB_INIT_ALL) ||
         ares_init_options(&r->channel, &options,

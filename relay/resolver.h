@@ -9,6 +9,9 @@
 
 struct resolver;
 struct resolver *resolver_new(struct relay *relay, struct error *err);
+/* The configuration's servers may be other ones now, or (@config false) those of resolv.conf: if
+ * they changed, what is under way fails, and the new ones are asked from now on. */
+void resolver_update(struct resolver *r, bool config);
 /* All that is under way ends without a callback. */
 void resolver_free(struct resolver *r);
 

@@ -489,23 +489,34 @@ def exchange(here, there, seed):
 @native
 @in_namespace
 def test_relay_protocol_qemu(emulator):
-    """QEMU's frames over a WebSocket: through an unmodified websockify to a QEMU, and to a room of the relay."""
+    """QEMU's frames over a WebSocket: through an unmodified websockify to a QEMU; from there on to a room of the relay, by a PC that
+    is nothing but a hub, as both are servers; and between PCs of a room."""
     websockify = shutil.which("websockify")
     if not websockify:
         raise Skip("websockify is missing")
-    wire, web = ends.free_port(), ends.free_port()
-    with ends.emulator("qemu", "user,id=u", f"socket,id=w,listen=127.0.0.1:{wire}"):
+    wire, web, port = ends.free_port(), ends.free_port(), ends.free_port()
+
+    def offered(end):
+        same("QEMU's offer", ends.dhcp_answer(ends.ask(end, ends.dhcp(1), ends.dhcp_answer))[:2], (2, "10.0.2.15"))
+        end.close()
+    with ends.emulator("qemu", "user,id=u", f"socket,id=w,listen=127.0.0.1:{wire}"), Relay() as relay:
         proxy = subprocess.Popen([websockify, f"127.0.0.1:{web}", f"127.0.0.1:{wire}"], stdin=subprocess.DEVNULL,
                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        to_qemu = f"stream,id=r,relay=ws://127.0.0.1:{web}/,protocol=qemu"
         try:
-            port = ends.free_port()
-            with ends.emulator(emulator, f"stream,id=r,relay=ws://127.0.0.1:{web}/,protocol=qemu",
+            with ends.emulator(emulator, to_qemu,
                                f"stream,id=s,server=on,addr.type=inet,addr.host=127.0.0.1,addr.port={port}") as pc:
                 end = ends.StreamEnd.connect(port)
                 joined(pc)
-                offer = ends.ask(end, ends.dhcp(1), ends.dhcp_answer)
-                same("QEMU's offer", ends.dhcp_answer(offer)[:2], (2, "10.0.2.15"))
-                end.close()
+                offered(end)
+            with ends.emulator(emulator, to_qemu, f"stream,id=b,relay={relay.url}/qemu/lab,protocol=qemu") as bridge:
+                joined(bridge)
+                pc, end = room_pc(emulator, relay)
+                try:
+                    joined(pc)
+                    offered(end)
+                finally:
+                    pc.__exit__()
         finally:
             proxy.kill()
             proxy.wait()

@@ -464,6 +464,25 @@ def test_dns_of_the_system(emulator):
 
 
 @in_namespace
+def test_dns_follows_resolv_conf(emulator):
+    resolv_conf("nameserver 127.0.0.9\n")
+    NameServer()
+    with Relay(*([] if os.getuid() else ["--user", "nobody"])) as relay, Client(relay) as c:
+        equal(c.open(1, DNS)[0], 0)
+        c.send(message(QUERY, 1, struct.pack(">I", 1) + dns_query("one.example")))
+        with open("/etc/resolv.conf", "w") as f:
+            f.write("nameserver 127.0.0.53\n")
+        equal(c.expect(ANSWER, 1)[:6], struct.pack(">IH", 1, 5), "asked of the old one: EIO")
+        for n in range(2, 40):  # guests ask again
+            c.send(message(QUERY, 1, struct.pack(">I", n) + dns_query("one.example")))
+            body = c.expect(ANSWER, 1)
+            if not body[5]:
+                break
+            time.sleep(0.2)
+        equal((body[:8], body[-4:]), (struct.pack(">II", n, 0), bytes([192, 0, 2, 1])))
+
+
+@in_namespace
 def test_ping(emulator):
     with open("/proc/sys/net/ipv4/ping_group_range", "w") as f:
         f.write("0 0")
