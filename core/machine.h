@@ -116,7 +116,7 @@ struct machine {
     const char *deleted_device; /* id, during EVENT_DEVICE_DELETED; may be NULL */
     enum shutdown_cause requested_cause, reset_cause;
     int requested_status;
-    int64_t insns_per_ms; /* speed of the CPU lately, for the length of slices */
+    int64_t insns_per_ms;                /* speed of the CPU lately, for the length of slices */
     int64_t measured_insns, measured_ns; /* not yet in it */
 };
 

@@ -1,6 +1,6 @@
 /*
- * Plays a square wave of 440 Hz on the left and 1000 Hz on the right through OSS: play RATE SECONDS.
- * For a Linux guest: linked statically.
+ * Plays a square wave of 440 Hz on the left and 1000 Hz on the right through OSS: play RATE
+ * SECONDS. For a Linux guest: linked statically.
  */
 #include <fcntl.h>
 #include <stdio.h>

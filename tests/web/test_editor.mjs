@@ -26,6 +26,11 @@ export async function test_settings_and_command_line_stay_in_step(t) {
   await page.getByRole('button', { name: /card shared with other tabs/ }).click();
   await page.getByLabel('Another option').selectOption('vga');
   t.equal(await line(page), '-m 96 -nic user,restrict=off -netdev socket,id=net0,channel=lan -device virtio-net-pci,netdev=net0 -vga std', 'the command line');
+  await page.getByRole('button', { name: /mouse that needs no capture/ }).click();
+  await page.getByRole('button', { name: /sound card/ }).click();
+  await page.getByLabel('Add a property to device').last().waitFor();
+  t.match(await line(page), / -device virtio-tablet-pci -device AC97$/, 'the command line');
+  t.match(await page.locator('#editor fieldset').first().textContent(), /-device.*-device/, 'the group Machine');
   // ... and the command line the form.
   await page.locator('#command').fill('-m 1G -drive file=x,,y.img,if=virtio -netdev hubport,id=h,hubid=0 -fnord 7 image.raw');
   t.equal(await page.getByLabel(/^Memory/).inputValue(), '1G', 'the field for -m');

@@ -16,8 +16,9 @@ const COMMON = {
 };
 const PLACEHOLDERS = { m: '128', cpu: 'default', boot: 'order=dc', append: 'console=ttyS0 quiet' };
 const LABELS = { nic: 'Network card and network', netdev: 'Network', device: 'Device', net: 'On hub 0', drive: 'Drive', vga: 'Graphics card', serial: 'Serial port', object: 'Object', '': 'Hard disk' };
-const GROUP_OF_SECTION = { 'Block device': 'Drives', Network: 'Network', Standard: 'Machine', Display: 'Machine' };
-const FORMS = new Set(['nic', 'netdev', 'net', 'device', 'drive', 'object', 'chardev', 'machine', 'rtc', 'boot', 'mon']); // those with properties
+const GROUP_OF_SECTION = { 'Block device': 'Drives', Network: 'Network', Standard: 'Machine', Display: 'Machine', Audio: 'Machine' };
+const DEVICES = { Network: /^(virtio-net|e1000|ne2k|pcnet|rtl8139)|,netdev=/, Drives: /^virtio-blk|,drive=/ }; // which -device belongs to which group
+const FORMS = new Set(['nic', 'netdev', 'audiodev', 'net', 'device', 'drive', 'object', 'chardev', 'machine', 'rtc', 'boot', 'mon']); // those with properties
 const POINTLESS = new Set(['h', 'help', 'help-docs', 'version', 'no-user-config']);
 const PROPERTIES_OF_NIC = [{ name: 'model', value: 'NIC', help: 'the kind of card' }, { name: 'mac', value: 'MAC', help: 'its address' }];
 
@@ -74,11 +75,11 @@ export class MachineEditor {
 
   // ---- Drawing ----
 
-  #groupOf(name) {
+  #groupOf({ name, value }) {
     const common = Object.keys(COMMON).find((group) => name in COMMON[group]);
     if (common) return common;
     if (!name) return 'Drives';
-    if (name === 'device') return 'Network';
+    if (name === 'device') return Object.keys(DEVICES).find((group) => DEVICES[group].test(value)) ?? 'Machine';
     return GROUP_OF_SECTION[this.#options.get(name)?.section] ?? 'More';
   }
 
@@ -86,12 +87,13 @@ export class MachineEditor {
     this.#rows = [];
     const groups = Object.entries(COMMON).map(([title, common]) => {
       const group = create('fieldset', {}, create('legend', { textContent: title }));
-      const present = this.#entries.filter((entry) => this.#groupOf(entry.name) === title);
+      const present = this.#entries.filter((entry) => this.#groupOf(entry) === title);
       for (const name of Object.keys(common)) {
         const given = present.filter((entry) => entry.name === name);
         for (const entry of given.length ? given : [{ name, value: '', absent: true }]) group.append(this.#row(entry, common[name]));
       }
       for (const entry of present.filter(({ name }) => !(name in common))) group.append(this.#row(entry, LABELS[entry.name] ?? ''));
+      if (title === 'Machine') group.append(this.#machineButtons());
       if (title === 'Network') group.append(this.#networkButtons());
       if (title === 'More') group.append(this.#adder());
       return group;
@@ -154,7 +156,7 @@ export class MachineEditor {
     if (/FILE/.test(option?.argument ?? 'FILE')) input.setAttribute('list', 'editor-files');
     input.addEventListener('input', () => {
       if (entry.absent && input.value) this.#insert(entry);
-      else if (!input.value && entry.name in COMMON[this.#groupOf(entry.name)]) this.#drop(entry);
+      else if (!input.value && entry.name in COMMON[this.#groupOf(entry)]) this.#drop(entry);
       entry.value = input.value;
       this.#clearError(entry);
       this.#write();
@@ -236,6 +238,7 @@ export class MachineEditor {
   }
 
   #typesOf(entry) {
+    if (entry.name === 'audiodev') return choicesOf(this.#options.get('audiodev').argument.split(',')[0]);
     if (entry.name === 'object') return [...this.#options.get('object').types.keys()];
     if (entry.name === 'netdev') return [...this.#options.get('netdev').types.keys()];
     if (entry.name === 'nic') return [...[...this.#options.get('netdev').types.keys()].filter((type) => type !== 'hubport'), 'none'];
@@ -251,7 +254,7 @@ export class MachineEditor {
     if (entry.name === 'device') {
       const names = this.#entries.filter((e) => e.name === 'netdev').map((e) => partsOf(e.value).find(({ key }) => key === 'id')?.value).filter(Boolean);
       return [id, { name: 'netdev', value: names.length > 1 ? names.join('|') : 'ID', help: 'the network that it is plugged into' }, { name: 'mac', value: 'MAC', help: "a network card's address" },
-        { name: 'drive', value: 'ID', help: 'the drive of a disk' }, { name: 'bootindex', value: 'N', help: 'its turn to boot' }, { name: 'romfile', value: 'FILE', help: 'its boot ROM; empty: none' }];
+        { name: 'drive', value: 'ID', help: 'the drive of a disk' }, { name: 'bootindex', value: 'N', help: 'its turn to boot' }, { name: 'audiodev', value: 'ID', help: 'where a sound card is heard' }, { name: 'romfile', value: 'FILE', help: 'its boot ROM; empty: none' }];
     }
     return [...(option?.argument.includes('id=ID') ? [id] : []), ...(option?.properties ?? [])];
   }
@@ -263,12 +266,21 @@ export class MachineEditor {
     this.#changeShape(this.#entries.length - 1);
   }
 
+  #button(text, entries) {
+    const b = create('button', { type: 'button', textContent: text });
+    b.addEventListener('click', () => this.#add(...entries()));
+    return b;
+  }
+
+  #machineButtons() {
+    const device = (value) => () => [{ name: 'device', value }];
+    return create('div', { className: 'toolbar' },
+      this.#button('+ mouse that needs no capture', device('virtio-tablet-pci')),
+      this.#button('+ sound card', device('AC97')));
+  }
+
   #networkButtons() {
-    const button = (text, entries) => {
-      const b = create('button', { type: 'button', textContent: text });
-      b.addEventListener('click', () => this.#add(...entries(`net${this.#entries.filter(({ name }) => name === 'netdev').length}`)));
-      return b;
-    };
+    const button = (text, entries) => this.#button(text, () => entries(`net${this.#entries.filter(({ name }) => name === 'netdev').length}`));
     const card = (netdev, id) => [{ name: 'netdev', value: netdev }, { name: 'device', value: `virtio-net-pci,netdev=${id}` }];
     return create('div', { className: 'toolbar' },
       button('+ card with internet', (id) => card(`user,id=${id}`, id)),
