@@ -8,6 +8,7 @@
  *   channel=NAME                                                  frames through a BroadcastChannel
  *   relay=URL,room=NAME                                           frames through a relay
  *   relay=URL with listen=, connect= or udp=                      the same, sockets of the relay
+ *   relay=URL with mcast=                                         a room of the relay, too
  *
  * IPv4 only, as there; stream and dgram are the netdevs that know more.
  */
@@ -52,17 +53,22 @@ static struct net_client *over_tcp(struct machine *m, const char *name, const ch
                            err);
 }
 
+static bool check_group(const char *group, struct error *err)
+{
+    char host[64];
+    if (!check_address(group, err))
+        return false;
+    snprintf(host, sizeof host, "%.*s", (int)(strrchr(group, ':') - group), group);
+    return dgram_is_multicast(host) ||
+           error_set(err, "specified mcastaddr %s does not contain a multicast address", host);
+}
+
 static struct net_client *over_multicast(struct machine *m, const char *name, const char *group,
                                          const char *local, struct error *err)
 {
-    char host[64], info[200];
-    if (!check_address(group, err))
+    char info[200];
+    if (!check_group(group, err))
         return NULL;
-    snprintf(host, sizeof host, "%.*s", (int)(strrchr(group, ':') - group), group);
-    if (!dgram_is_multicast(host)) {
-        error_set(err, "specified mcastaddr %s does not contain a multicast address", host);
-        return NULL;
-    }
     snprintf(info, sizeof info, "socket: mcast=%.150s", group);
     return dgram_link_new(
         m, "socket", name,
@@ -133,8 +139,11 @@ static struct net_client *create(struct machine *m, const char *name, const stru
                *connect = keyval_get(args, "connect"), *mcast = keyval_get(args, "mcast"),
                *udp = keyval_get(args, "udp"), *local = keyval_get(args, "localaddr"),
                *channel = keyval_get(args, "channel");
-    if (relay_ether_wanted(args) && !listen && !connect && !udp)
-        return relay_ether_new(m, "socket", name, args, NULL, err);
+    if (relay_ether_wanted(args) && !listen && !connect && !udp) {
+        if (mcast && !check_group(mcast, err))
+            return NULL;
+        return relay_ether_new(m, "socket", name, args, "mcast", err);
+    }
     if (!!fd + !!listen + !!connect + !!mcast + !!udp + !!channel != 1) {
         error_set(err, "exactly one of listen=, connect=, mcast=, udp= or fd= is required");
         return NULL;

@@ -209,6 +209,7 @@ struct net_client *relay_ether_new(struct machine *m, const char *type, const ch
     static const char *const known[] = { "relay", "token", "room", "protocol" };
     const char *protocol = keyval_get(args, "protocol");
     const char *room = keyval_get(args, "room"), *url = keyval_get(args, "relay");
+    char made[RELAY_ROOM_MAX + 2];
     for (const struct keyval *kv = args; kv; kv = kv->next) {
         bool good = room_key && !strcmp(kv->key, room_key);
         for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
@@ -236,8 +237,12 @@ struct net_client *relay_ether_new(struct machine *m, const char *type, const ch
         error_set(err, "protocol= expects slipway or qemu");
         return NULL;
     }
-    if (!room && room_key)
-        room = keyval_get(args, room_key);
+    if (!room && room_key && (room = keyval_get(args, room_key))) {
+        snprintf(made, sizeof made, "%s", room);
+        for (char *colon; (colon = strchr(made, ':'));)
+            *colon = '-';
+        room = made;
+    }
     if (!room) {
         error_set(err, "relay= needs room=, the relay's room to plug into");
         return NULL;

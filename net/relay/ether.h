@@ -40,8 +40,9 @@ size_t relay_netdev_index(const char *type);
 
 /* Is one of these options among @args? */
 bool relay_ether_wanted(const struct keyval *args);
-/* @type: of the netdev. @room_key: the option whose value is the room's name without room=; NULL:
- * there is none. All others would mean something at the relay, where its configuration says so. */
+/* @type: of the netdev. @room_key: the option whose value, with '-' for ':', is the room's name
+ * without room=; NULL: there is none. All others would mean something at the relay, where its
+ * configuration says so. */
 struct net_client *relay_ether_new(struct machine *m, const char *type, const char *name,
                                    const struct keyval *args, const char *room_key,
                                    struct error *err);

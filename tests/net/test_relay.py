@@ -8,6 +8,7 @@ import shutil
 import socket
 import struct
 import subprocess
+import tempfile
 import sys
 import threading
 import time
@@ -457,7 +458,8 @@ def test_relay_sockets_come_and_go(emulator):
                 listener.close()
         for options, text in (("connect=127.0.0.1:4002,room=lab", "either room= or an address"), ("connect=host:80", "names aren't known"),
                               ("connect=127.0.0.1", "is not ADDRESS:PORT"), ("udp=127.0.0.1:1", "localaddr= is mandatory"),
-                              ("mcast=230.0.0.1:1234", "the relay's own configuration")):
+                              ("mcast=10.0.0.1:1234", "does not contain a multicast address"),
+                              ("mcast=230.0.0.1:1234,localaddr=127.0.0.1", "localaddr= makes no sense with relay=")):
             with ends.emulator(emulator, f"socket,id=x,relay={relay.url},{options}", hubs=False, qmp=False) as pc:
                 pc.wait_exit()
                 if text not in pc.errors:
@@ -466,6 +468,25 @@ def test_relay_sockets_come_and_go(emulator):
                               ("listen=127.0.0.1:4003", "127.0.0.1:4003 of the relay: not allowed by the relay")):
             with ends.emulator(emulator, f"socket,id=x,relay={relay.url},{options}") as pc:
                 ends.wait_for("the refusal", lambda: ends.info(pc, "x").endswith("(connected),not open") and text in pc.errors, WAIT)
+
+
+@native
+@in_namespace
+def test_relay_multicast_group_is_a_room(emulator):
+    """mcast=: with a QEMU in the group itself, since the relay's configuration attaches the room to it."""
+    subprocess.run(["ip", "route", "add", "224.0.0.0/4", "dev", "lo"], check=True)
+    with tempfile.NamedTemporaryFile("w") as f:
+        f.write("[room 239.1.1.1-4000]\nattach = socket,mcast=239.1.1.1:4000,localaddr=127.0.0.1\n")
+        f.flush()
+        with Relay("--config", f.name) as relay, \
+                ends.emulator("qemu", "user,id=u", "socket,id=w,mcast=239.1.1.1:4000,localaddr=127.0.0.1"):
+            port = ends.free_port()
+            with ends.emulator(emulator, f"socket,id=r,relay={relay.url},mcast=239.1.1.1:4000",
+                               f"stream,id=s,server=on,addr.type=inet,addr.host=127.0.0.1,addr.port={port}") as pc:
+                end = ends.StreamEnd.connect(port)
+                joined(pc)
+                same("QEMU's offer", ends.dhcp_answer(ends.ask(end, ends.dhcp(1), ends.dhcp_answer))[:2], (2, "10.0.2.15"))
+                end.close()
 
 
 def exchange(here, there, seed):
