@@ -108,8 +108,8 @@ mergeInto(LibraryManager.library, {
   slipway_js_sound: function (frames, count, rate) {
     slipwayHost.sound(HEAP16.slice(frames >>> 1, (frames >>> 1) + 2 * count), rate);
   },
-  slipway_js_captured: function (data, length) {
-    slipwayHost.captured(HEAPU8.slice(data >>> 0, (data >>> 0) + length));
+  slipway_js_captured: function (capture, data, length) {
+    slipwayHost.captured(capture, HEAPU8.slice(data >>> 0, (data >>> 0) + length));
   },
   slipway_js_dgram_open__deps: SLIPWAY_STRINGS,
   slipway_js_dgram_open: function (kind, local, remote, multicastInterface, owner, error, errorLength) {

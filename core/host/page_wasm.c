@@ -45,16 +45,17 @@ EMSCRIPTEN_KEEPALIVE double slipway_instructions(void)
 
 static void captured(void *opaque, const void *data, size_t len)
 {
-    (void)opaque;
-    slipway_js_captured(data, len);
+    slipway_js_captured((int)(intptr_t)opaque, data, len);
 }
 
-/* Frames of netdev @netdev as a pcap stream for slipway_js_captured(), until object_del @id.
+/* Frames of netdev @netdev as a pcap stream for slipway_js_captured(@number), until object_del @id.
  * Returns NULL, or what is wrong. */
-EMSCRIPTEN_KEEPALIVE const char *slipway_capture(const char *netdev, const char *id, int max_len)
+EMSCRIPTEN_KEEPALIVE const char *slipway_capture(const char *netdev, const char *id, int max_len,
+                                                 int number)
 {
     static struct error err;
-    bool ok = net_dump_start(loop_machine(), netdev, id, (uint32_t)max_len, captured, NULL, &err);
+    bool ok = net_dump_start(loop_machine(), netdev, id, (uint32_t)max_len, captured,
+                             (void *)(intptr_t)number, &err);
     return ok ? NULL : err.msg;
 }
 

@@ -100,6 +100,6 @@ bool slipway_js_state_write(const void *data, size_t len);
 bool slipway_js_state_read(double offset, void *buf, size_t len);
 
 /* A piece of the pcap stream that slipway_capture() asked for. */
-void slipway_js_captured(const void *data, size_t len);
+void slipway_js_captured(int capture, const void *data, size_t len);
 
 #endif

@@ -82,7 +82,7 @@ struct relay_transport {
     unsigned idle_count;
     struct dns_proxy *dns;
     struct relay_channel *dns_channel;
-    bool denied; /* it was said that the relay doesn't let everything through */
+    bool denied, denied_own; /* it was said that the relay doesn't let everything through */
 };
 
 static struct relay_sock *sock_of(struct user_channel *c)
@@ -135,14 +135,26 @@ static int local_error(uint16_t error)
     }
 }
 
-/* Says once that the relay's rules are in the guest's way. */
-static void note_denied(struct relay_transport *t, uint16_t error)
+static bool is_loopback(const struct sockaddr_storage *a)
 {
-    if (t->denied || (error != RELAY_EACCES && error != RELAY_EPERM))
+    if (a->ss_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)a)->sin6_addr);
+    return a->ss_family == AF_INET &&
+           ntohl(((const struct sockaddr_in *)a)->sin_addr.s_addr) >> 24 == 127;
+}
+
+/* Says once that the relay's rules are in the guest's way, and once that this is so for 10.0.2.2,
+ * which is the machine that the relay runs on. @to may be NULL. */
+static void note_denied(struct relay_transport *t, uint16_t error,
+                        const struct sockaddr_storage *to)
+{
+    bool own = to && is_loopback(to);
+    bool *denied = own ? &t->denied_own : &t->denied;
+    if (*denied || (error != RELAY_EACCES && error != RELAY_EPERM))
         return;
-    t->denied = true;
-    fprintf(stderr, "slipway: netdev '%s': the relay doesn't let the guest reach every address\n",
-            t->base.label);
+    *denied = true;
+    fprintf(stderr, "slipway: netdev '%s': the relay doesn't let the guest reach %s\n",
+            t->base.label, own ? "the relay's own machine, the guest's 10.0.2.2" : "every address");
 }
 
 /* ---- streams ---- */
@@ -166,7 +178,7 @@ static void stream_opened(void *opaque, uint16_t error, const struct relay_addre
 {
     struct relay_sock *k = opaque;
     if (error) {
-        note_denied(k->net, error);
+        note_denied(k->net, error, &k->soft.remote);
         user_soft_fail(&k->soft, local_error(error));
         return;
     }
@@ -317,7 +329,7 @@ static void udp_opened(void *opaque, uint16_t error, const struct relay_address 
     if (error && k->forwards) {
         report_port(k, "udp", error);
     } else if (error) {
-        note_denied(k->net, error);
+        note_denied(k->net, error, NULL);
         user_soft_fail(&k->soft, local_error(error));
     } else {
         if (local->family)
@@ -334,7 +346,7 @@ static void udp_message(void *opaque, const struct relay_message *m)
 {
     struct relay_sock *k = opaque;
     if (m->type == RELAY_UNREACH) {
-        note_denied(k->net, m->unreach.error);
+        note_denied(k->net, m->unreach.error, NULL);
         user_soft_fail(&k->soft, local_error(m->unreach.error));
         return;
     }
@@ -377,7 +389,7 @@ static void pinger_opened(void *opaque, uint16_t error, const struct relay_addre
         send_waiting(p->user, p->channel);
         return;
     }
-    note_denied(p->net, error);
+    note_denied(p->net, error, NULL);
     drop_waiting(p->user);
     user_soft_fail(&p->user->soft, local_error(error));
 }
@@ -386,7 +398,7 @@ static void pinger_message(void *opaque, const struct relay_message *m)
 {
     struct pinger *p = opaque;
     if (m->type == RELAY_UNREACH) {
-        note_denied(p->net, m->unreach.error);
+        note_denied(p->net, m->unreach.error, NULL);
         if (p->user)
             user_soft_fail(&p->user->soft, local_error(m->unreach.error));
         return;

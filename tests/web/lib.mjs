@@ -33,13 +33,17 @@ const BROWSERS = {
   firefox: () => playwright._bidiFirefox.launch({ executablePath: process.env.FIREFOX ?? '/usr/bin/firefox-esr', firefoxUserPrefs: FIREFOX_PREFERENCES, timeout: 180000 }),
 };
 
+const PLACES = { '/sub/path/': path.join(root, 'build/web'), '/sub/path/guests/': path.join(root, 'build/guests'), '/sub/path/made/': pictures };
+/** The same site on a server that lets all pages read it. */
+export const serveToAll = () => serve(PLACES, { 'Access-Control-Allow-Origin': '*', 'Access-Control-Expose-Headers': 'Content-Range' });
+
 export class Session {
   /** @param {string} name - of the browser: see BROWSERS */
   static async open(name = 'chromium') {
     fs.mkdirSync(pictures, { recursive: true });
     execFileSync('nasm', ['-f', 'bin', '-o', path.join(pictures, 'echo.bin'), path.join(root, 'tests/e2e/echo.asm')]);
     const session = new Session();
-    session.site = await serve({ '/sub/path/': path.join(root, 'build/web'), '/sub/path/guests/': path.join(root, 'build/guests'), '/sub/path/made/': pictures });
+    session.site = await serve(PLACES);
     session.other = await serve({ '/': path.join(root, 'tests/web/pages') });
     session.browser = await BROWSERS[name]();
     session.browserName = name;

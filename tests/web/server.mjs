@@ -11,8 +11,8 @@ const TYPES = {
   '.svg': 'image/svg+xml', '.json': 'application/json',
 };
 
-/** @param {Object<string, string>} places - prefix -> directory. @returns {Promise<{url: string, requests: object[], close: function}>} */
-export async function serve(places) {
+/** @param {Object<string, string>} places - prefix -> directory  @param {object} more - headers. @returns {Promise<{url: string, requests: object[], close: function}>} */
+export async function serve(places, more = {}) {
   const requests = [];
   const server = http.createServer((request, response) => {
     const url = new URL(request.url, 'http://server');
@@ -26,7 +26,7 @@ export async function serve(places) {
       response.end('not here\n');
       return;
     }
-    const headers = { 'Content-Type': TYPES[path.extname(file)] ?? 'application/octet-stream', 'Cache-Control': 'no-store' };
+    const headers = { 'Content-Type': TYPES[path.extname(file)] ?? 'application/octet-stream', 'Cache-Control': 'no-store', ...more };
     const range = url.searchParams.has('noRange') ? null : /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
     const start = range ? Number(range[1]) : 0;
     const end = range && range[2] ? Math.min(Number(range[2]), size - 1) : size - 1;

@@ -182,10 +182,13 @@ export async function test_every_call_of_the_library_does_what_it_says(t) {
     plain.enlargeCanvas(2);
     while (shown.width !== 2 * plain.screenSize.width) await new Promise((resolve) => { setTimeout(resolve, 20); });
     await plain.startCapture('n0');
+    await plain.startCapture('n0', { id: 'second', maxLength: 20 }); // which must not mix with the first
     got.noSerial = await said((async () => plain.serial(3))());
     // iPXE in the card asks for an address.
-    const frame = await event('frame', ({ data }) => data[12] === 8 && data[13] === 0);
+    const frame = await event('frame', ({ capture, data }) => capture === 'page-capture' && data[12] === 8 && data[13] === 0);
     got.frame = `${frame.length === frame.data.length} ${frame.time > 1.7e9 || frame.time}`;
+    const [whole, short] = await Promise.all([event('frame', (f) => f.capture === 'page-capture'), event('frame', (f) => f.capture === 'second')]);
+    got.captures = `${whole.data.length === whole.length} ${short.data.length} ${short.length > 20}`;
     got.words = await plain.screenText();
     await plain.stop();
     got.failed = await said(Slipway.start({ args: '-m nothing', on }));
@@ -222,6 +225,7 @@ export async function test_every_call_of_the_library_does_what_it_says(t) {
   t.match(got.late, /not running/, 'a PC that has ended');
   t.match(got.noSerial, /serial port 3 is not on a terminal.*serial0/, 'a serial port that there is not');
   t.equal(got.frame, 'true true', 'a frame');
+  t.equal(got.captures, 'true 20 true', 'frames of two captures');
   t.match(got.failed, /-m|nothing/, 'a bad option');
 }
 

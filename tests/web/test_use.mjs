@@ -71,11 +71,11 @@ export async function test_the_keyboard_is_enough(t) {
   await page.getByLabel(/^Memory/).waitFor();
   const focus = () => page.evaluate(() => document.activeElement.id || document.activeElement.textContent.trim());
   const seen = [];
-  for (let i = 0; i < 8; i++) {
+  for (let i = 0; i < 9; i++) {
     await page.keyboard.press('Tab');
     seen.push(await focus());
   }
-  t.match(seen.join(' | '), /^start \| Labs \| Saved states \| Linux with a network.* \| Memory test.* \| Labs.* \| files \| command$/, 'the order');
+  t.match(seen.join(' | '), /^start \| Labs \| Files \| Saved states \| Linux with a network.* \| Memory test.* \| Labs.* \| files \| command$/, 'the order');
   await page.locator('#command').press('Control+Enter');
   await t.eventually(() => page.locator('#state').textContent(), /^running$/, 'the state');
   await page.locator('#screen-tab').focus();

@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { installGuest, pictures, root } from './lib.mjs';
+import { installGuest, pictures, root, serveToAll } from './lib.mjs';
 
 const ECHO = '-bios made/echo.bin -m 16 -nic none';
 
@@ -140,6 +140,23 @@ export async function test_iframe_on_another_site_obeys_that_site_only(t) {
   t.equal(answer, 'silence', "the answer to a page that isn't the one");
   t.equal(await stranger.evaluate(() => globalThis.events.length), 0, 'events that it hears of');
   t.expectedErrors = [/postMessage.*origin/];
+}
+
+/** A frame without an origin of its own gets the modules only from a server that lets everybody read them; otherwise it says so. */
+export async function test_sandboxed_iframe_runs_or_says_why_not(t) {
+  t.expectedErrors = [/CORS/, /ERR_FAILED/];
+  const open = await serveToAll();
+  try {
+    const frame = (site) => `<iframe sandbox="allow-scripts" title="A PC" width="700" height="300" src="${site}embed.html?cmd=${encodeURIComponent(ECHO)}&view=serial0&autostart"></iframe>`;
+    fs.writeFileSync(path.join(pictures, 'sandbox.html'), `<!doctype html><html lang="en"><head><title>Frames</title><link rel="icon" href="data:,"></head><body>${frame(t.url)}${frame(`${open.url}sub/path/`)}</body></html>`);
+    const page = await t.open('made/sandbox.html');
+    await page.frameLocator('iframe >> nth=1').locator('.xterm-rows').getByText('READY').waitFor();
+    t.match(await page.frameLocator('iframe >> nth=0').getByRole('alert').first().textContent(), /^This PC can't be loaded: its frame is sandboxed.*allow-same-origin.*Access-Control-Allow-Origin: \*/, 'the message');
+    t.equal(await page.frameLocator('iframe >> nth=1').locator('#trouble').textContent(), '', 'a message of the PC that runs');
+    await t.picture(page, 'frames');
+  } finally {
+    open.close();
+  }
 }
 
 export async function test_each_option_is_an_attribute_of_the_element(t) {

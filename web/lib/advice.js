@@ -17,6 +17,7 @@ const ADVICE = [
   [/BAD_TOKEN|NO_TOKEN/, 'Put the token that you have from who runs the relay into token= of the netdev, and start the PC again.'],
   [/TOKEN_EXPIRED/, 'Ask who runs the relay for a new token.'],
   [/^relay .*(not connected|can't be reached)/, 'It is tried again until it works. Is the relay running, does its address fit, and does it let pages of this site in? Without relay= the PC still has DHCP, names, and HTTP through the browser.'],
+  [/the relay's own machine/, 'Programs there are closed to guests unless who runs the relay opens their ports: its option --egress loopback:PORT, or a token that says so.'],
   [/the relay doesn't let/, 'Who runs the relay says which ones: its options --egress, or a token for this PC.'],
   [/unknown option/, 'Correct the command line: the settings have all options that there are, under “Another option”.'],
   [/^-\w/, 'Correct that option and start again.'],

@@ -4,7 +4,7 @@
  * Messages to the worker (web/worker/worker.js): start {args, files, base}; input {name, data} and seen {name, length} of a
  * terminal; key {hid, down}; pointer {absolute, x, y, wheel, buttons}; release; visible {visible}; canvas {canvas}; enlarge {factor};
  * command {id, name, args}. From it: started; terminal {name}; output {name, data}; progress {name, loaded, total};
- * log {text}; pointer {absolute}; sound {samples, rate}; size {width, height}; captured {data}; reply {id, value | error}; exit {status}; failed {message, crashed}.
+ * log {text}; pointer {absolute}; sound {samples, rate}; size {width, height}; captured {capture, data}; reply {id, value | error}; exit {status}; failed {message, crashed}.
  *
  * All that can go wrong arrives at #fail() as one message for people: the promise `started` is rejected with it, or, later, there
  * is an event "error".
@@ -16,10 +16,9 @@ import { Qmp } from './qmp.js';
 import { splitCommandLine } from './commandline.js';
 import { Sound } from './sound.js';
 import { Terminal } from './terminal.js';
-import { Transfer } from './transfer.js';
+import { PORT as FILES_PORT, PORT_OPTIONS, Transfer, hasPort } from './transfer.js';
 
 const QMP_PORT = 'slipway-qmp';
-const FILES_PORT = 'slipway-files';
 const SOUND = 'slipway-sound';
 const KEY_MS = 25; // between the strokes of type(): firmware keeps 15 keys, the keyboard 16 bytes
 const STOP_MS = 2000; // for a PC that is asked to end
@@ -65,8 +64,10 @@ export class PC extends EventTarget {
   #startWorker() {
     const url = new URL('./worker.js', import.meta.url);
     let source = url;
-    if (url.origin !== location.origin) { // only from our own origin may a worker come; it may import what allows that
-      source = URL.createObjectURL(new Blob([`import ${JSON.stringify(url.href)};`], { type: 'text/javascript' }));
+    if (url.origin !== globalThis.origin) { // only from our own origin may a worker come; it may import what allows that
+      const script = `import ${JSON.stringify(url.href)};`;
+      // In a sandboxed frame, whose origin is nobody's, Chromium takes no modules from blobs.
+      source = globalThis.origin === 'null' ? `data:text/javascript,${encodeURIComponent(script)}` : URL.createObjectURL(new Blob([script], { type: 'text/javascript' }));
     }
     const worker = new Worker(source, { type: 'module', name: 'slipway' });
     worker.onmessage = ({ data }) => this.#handlers[data.type](data);
@@ -78,10 +79,7 @@ export class PC extends EventTarget {
   #pageDefaults() {
     const has = (...names) => names.some((name) => this.args.some((arg) => arg.replace(/^--/, '-') === name));
     const args = ['-chardev', `vc,id=${QMP_PORT}`, '-mon', `chardev=${QMP_PORT},mode=control`];
-    if (this.#fileTransfer) {
-      args.push('-device', 'virtio-serial-pci', '-chardev', `vc,id=${FILES_PORT}`,
-        '-device', `virtserialport,chardev=${FILES_PORT},name=org.slipway.files`);
-    }
+    if (this.#fileTransfer && !hasPort(this.args)) args.push(...PORT_OPTIONS);
     if (!has('-audiodev')) args.push('-audiodev', `sdl,id=${SOUND}`, '-machine', `pcspk-audiodev=${SOUND}`);
     if (has('-nographic', '-nodefaults')) return args;
     if (!has('-serial')) args.push('-serial', 'vc');
@@ -119,7 +117,7 @@ export class PC extends EventTarget {
       this.#emit('pointer', { absolute });
     },
     sound: ({ samples, rate }) => this.#sound.play(samples, rate),
-    captured: ({ data }) => this.#onCaptured(data),
+    captured: ({ capture, data }) => this.#onCaptured(capture, data),
     reply: ({ id, value, error }) => {
       const { resolve, reject } = this.#commands.get(id);
       this.#commands.delete(id);
@@ -136,11 +134,12 @@ export class PC extends EventTarget {
     failed: ({ message }) => this.#fail(message),
   };
   #sound = new Sound();
-  #pcap = null;
+  #captures = []; // number -> {id, pcap}
 
-  #onCaptured(data) {
-    this.#emit('captured', data);
-    for (const frame of this.#pcap.feed(data)) this.#emit('frame', frame);
+  #onCaptured(number, data) {
+    const { id, pcap } = this.#captures[number];
+    this.#emit('captured', { capture: id, data });
+    for (const frame of pcap.feed(data)) this.#emit('frame', { capture: id, ...frame });
   }
 
   #transfer = null;
@@ -413,10 +412,13 @@ export class PC extends EventTarget {
     return this.#command('instructions');
   }
 
-  /** Frames of a netdev come one by one in events "frame", and as a pcap stream in events "captured", until stopCapture(). */
+  /**
+   * Frames of a netdev come one by one in events "frame", and as a pcap stream in events "captured", until stopCapture(). Several captures
+   * have ids of their own, which their events name.
+   */
   startCapture(netdev, { id = 'page-capture', maxLength = 0 } = {}) {
-    this.#pcap = new PcapReader();
-    return this.#command('capture', { netdev, id, maxLength });
+    const number = this.#captures.push({ id, pcap: new PcapReader() }) - 1;
+    return this.#command('capture', { netdev, id, maxLength, number });
   }
 
   stopCapture(id = 'page-capture') {

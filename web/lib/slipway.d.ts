@@ -35,7 +35,8 @@ export interface PCEvents {
   /** A frame of the netdev of startCapture(). */
   frame: Frame;
   /** A piece of the pcap stream of startCapture(). */
-  captured: Uint8Array;
+  /** The same as a pcap file, in pieces. */
+  captured: { capture: string; data: Uint8Array };
   /** The exit status: 0 after power-off. */
   exit: number;
   /** Its message is for people. No other event follows. */
@@ -59,6 +60,8 @@ export interface NetworkClient {
 }
 
 export interface Frame {
+  /** The id of startCapture(). */
+  capture: string;
   /** In seconds since 1970. */
   time: number;
   /** Bytes that it has; data may be cut short by maxLength. */

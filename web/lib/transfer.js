@@ -11,6 +11,11 @@ const HELLO_MS = 15000; // does anybody serve the port?
 const STALL_MS = 60000; // a guest may be busy
 const NOBODY = 'the guest doesn\'t answer: slipway-files must run in it, and its kernel needs virtio_console';
 
+/** The terminal that the guest's port is, and the options that make it. */
+export const PORT = 'slipway-files';
+export const PORT_OPTIONS = ['-device', 'virtio-serial-pci', '-chardev', `vc,id=${PORT}`, '-device', `virtserialport,chardev=${PORT},name=org.slipway.files`];
+export const hasPort = (args) => args.includes(`vc,id=${PORT}`);
+
 export class Transfer {
   #terminal;
   #isPaused;

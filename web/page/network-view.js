@@ -11,6 +11,7 @@ import { humanBytes } from './units.js';
 
 const MAX_BYTES = 64 << 20; // of captured frames that are kept
 const MAX_ROWS = 300; // that are shown
+const CAPTURE = 'network-view'; // its id: who uses the library may have others
 
 const cell = (text, className = '') => Object.assign(document.createElement('td'), { textContent: text, className });
 
@@ -108,7 +109,7 @@ export class NetworkView {
     this.#diagram.show([], [], 'No network card.');
     this.#clear();
     this.#label();
-    pc?.addEventListener('captured', ({ detail }) => this.#captured(detail));
+    pc?.addEventListener('captured', ({ detail }) => detail.capture === CAPTURE && this.#captured(detail.data));
   }
 
   /** Asks the PC and shows the answer. @returns {{down: number, up: number}} bytes a second to and from the guest */
@@ -162,7 +163,7 @@ export class NetworkView {
   /** Captures what goes through @netdev from now on. */
   async capture(netdev) {
     this.#reader = new PcapReader();
-    await this.#pc.startCapture(netdev);
+    await this.#pc.startCapture(netdev, { id: CAPTURE });
     if (![...this.netdev.options].some((o) => o.value === netdev)) this.netdev.append(new Option(netdev, netdev));
     this.netdev.value = netdev;
     this.#capturing = netdev;
@@ -173,7 +174,7 @@ export class NetworkView {
     try {
       if (this.#capturing) {
         this.#capturing = '';
-        await this.#pc.stopCapture();
+        await this.#pc.stopCapture(CAPTURE);
       } else {
         await this.capture(this.netdev.value);
       }

@@ -6,6 +6,7 @@
  */
 import { Slipway, joinCommandLine, splitCommandLine } from './slipway.js';
 import { Downloads } from './downloads.js';
+import { FilesMenu } from './files-menu.js';
 import { MachineEditor } from './machine-editor.js';
 import { Messages } from './messages.js';
 import { NetworkView } from './network-view.js';
@@ -13,11 +14,13 @@ import { SavedStates } from './saved-states.js';
 import { ScreenView } from './screen-view.js';
 import { Tabs } from './tabs.js';
 import { TerminalView } from './terminal-view.js';
+import { PORT_OPTIONS } from './transfer.js';
 import { humanBytes } from './units.js';
 
 // What scripts/run puts there, and its relay.
 const DEFAULT = '-m 512 -kernel guest/vmlinuz.gz -initrd guest/boot.gz -drive file=guest/root.img,format=raw,if=virtio,readonly=on ' +
-  '-append "console=ttyS0 quiet mitigations=off" -netdev user,id=net0,relay=slipway -device virtio-net-pci,netdev=net0,romfile= -device virtio-rng-pci'; // ssh waits for random numbers
+  '-append "console=ttyS0 quiet mitigations=off" -netdev user,id=net0,relay=slipway -device virtio-net-pci,netdev=net0,romfile= -device virtio-rng-pci ' + // ssh waits for random numbers
+  joinCommandLine(PORT_OPTIONS);
 const PRESETS = [
   ['Linux with a network', 'A shell with curl, ssh, tcpdump, iperf3 and more, on a serial terminal', DEFAULT],
   ['Memory test', 'memtest86+ on the graphics screen', '-m 128 -kernel guest/memtest64.bin -nic none'],
@@ -42,7 +45,7 @@ const editor = new MachineEditor(get('editor'), get('command'), { files, changed
   showPreset();
 } });
 const states = new SavedStates(get('states'), {
-  pc: () => (['starting', 'running', 'paused'].includes(pc?.state) ? pc : null),
+  pc: living,
   commandLine: () => get('command').value,
   async start(command) {
     await pc?.stop();
@@ -53,10 +56,16 @@ const states = new SavedStates(get('states'), {
   },
   attempt,
 });
+const filesMenu = new FilesMenu(get('files-menu'), { pc: living, files, command: get('command'), changed: () => editor.read(), attempt });
 let terminals = [];
 let pc = null;
 const disks = new Map(); // name -> bytes read while it runs
 let early = []; // what the emulator said before the PC ran
+
+/** The PC, if it is on. */
+function living() {
+  return ['starting', 'running', 'paused'].includes(pc?.state) ? pc : null;
+}
 
 // ---- Messages ----
 
@@ -118,6 +127,8 @@ function addFiles(list) {
     // What boots of itself needs no kernel of the page's.
     if (option !== '-kernel' && option !== '-initrd' && !files[words[words.indexOf('-kernel') + 1]]) {
       for (const name of ['-kernel', '-initrd', '-append']) if (words.includes(name)) words.splice(words.indexOf(name), 2);
+      const root = words.findIndex((word, i) => words[i - 1] === '-drive' && word.startsWith('file=guest/'));
+      if (root > 0) words.splice(root - 1, 2);
     }
     get('command').value = joinCommandLine(words);
     editor.read();
@@ -171,6 +182,7 @@ function showState() {
   get('machine').hidden = !pc || (state === 'failed' && !terminals.length); // what a PC left behind can be looked at
   for (const id of ['pause', 'reset', 'power', 'stop']) get(id).hidden = !alive;
   states.update(alive && state !== 'starting');
+  filesMenu.update();
   get('pause').textContent = state === 'paused' ? 'Continue' : 'Pause';
   get('pause').dataset.icon = state === 'paused' ? 'run' : 'pause';
   for (const id of ['pause', 'reset', 'power']) get(id).disabled = state === 'starting';
@@ -230,6 +242,7 @@ async function start() {
   get('command-line').textContent = joinCommandLine(made.args);
   if (pc.state !== 'failed') screen.show(pc);
   network.show(pc);
+  filesMenu.show(pc);
   showState();
   try {
     await pc.started;

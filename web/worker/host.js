@@ -323,8 +323,8 @@ class Host {
     this.post({ type: 'sound', samples, rate }, [samples.buffer]);
   }
 
-  captured(data) {
-    this.post({ type: 'captured', data }, [data.buffer]);
+  captured(capture, data) {
+    this.post({ type: 'captured', capture, data }, [data.buffer]);
   }
 }
 

@@ -97,8 +97,8 @@ const through = (blob, transform) => new Response(blob.stream().pipeThrough(tran
 const commands = {
   instructions: () => core._slipway_instructions(),
   screenText: () => takeString(core._slipway_screen_text()),
-  capture({ netdev, id, maxLength }) {
-    const error = core.ccall('slipway_capture', 'number', ['string', 'string', 'number'], [netdev, id, maxLength]);
+  capture({ netdev, id, maxLength, number }) {
+    const error = core.ccall('slipway_capture', 'number', ['string', 'string', 'number', 'number'], [netdev, id, maxLength, number]);
     if (error) throw new Error(core.UTF8ToString(error >>> 0));
   },
   async saveState({ compress }) {
