@@ -168,6 +168,7 @@ void emit_set_full(struct emit *e, unsigned reg)
 {
     set_local(e, gpr_local(e, reg));
     note_write(e, (struct regs){ .gpr = (uint16_t)(1u << reg) });
+    groups_changed(e, reg);
 }
 
 static void get32(struct emit *e, unsigned reg)
@@ -295,6 +296,7 @@ static void block_code(struct emit *e, int k, int fall)
     e->dirty = e->point_dirty = b->dirty_in;
     e->sse_checked = e->fp_checked = false;
     memset(e->fp_known, 0, sizeof e->fp_known);
+    groups_block(e);
     if (b->loop_check) {
         get_local(e, e->budget);
         emit_i32(e, 0);
@@ -311,15 +313,18 @@ static void block_code(struct emit *e, int k, int fall)
         e->point = -1;
         e->point_dirty = e->dirty;
         memset(e->tmp_next, 0, sizeof e->tmp_next);
+        groups_unknown(e);
         if (n + 1 == b->count && b->end != BE_FALL) {
             emit_terminator(e, fall);
             return;
         }
         const struct emit_row *row = emit_row_of(&e->n->i);
+        struct group_state before = e->groups->now;
         if (row)
             row->fn(e, &e->n->i);
         else
             emit_handler(e);
+        groups_insn(e, &before);
     }
     emit_goto(e, b->succ[0], b->succ_off[0], fall);
 }
@@ -403,7 +408,7 @@ static void begin(struct emit *e)
     region_begin_points(e->out);
 }
 
-static void pass(struct emit *e)
+static void pass(struct emit *e, bool first)
 {
     static const struct flow_ops ops = {
         .open = on_open,
@@ -414,6 +419,7 @@ static void pass(struct emit *e)
         .code = on_code,
     };
     begin(e);
+    groups_begin(e, first);
     frame_open(e);
     flow_structure(e->r, &ops, e);
     frame_close(e);
@@ -450,7 +456,9 @@ struct wasm_code emit_code(const struct emit *e)
 
 bool emit_region(struct emit *e, struct region_code *r, struct region *out)
 {
+    static struct groups groups;
     e->r = r;
+    e->groups = &groups;
     e->out = out;
     e->c = r->cpu;
     e->m64 = (r->mode & MODE_CODE_MASK) == MODE_CODE64;
@@ -462,12 +470,12 @@ bool emit_region(struct emit *e, struct region_code *r, struct region *out)
         struct rblock *b = &r->blocks[k];
         b->reads = b->kills = b->writes = b->dirty_in = b->live_in = (struct regs){ 0 };
     }
-    pass(e);
+    pass(e, true);
     if (e->failed)
         return false;
     e->written_all = e->written;
     region_registers(r);
-    pass(e);
+    pass(e, false);
     add_locals(e);
     return !e->failed && !e->b.failed && !region_failed(out);
 }

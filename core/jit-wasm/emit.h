@@ -35,6 +35,7 @@
 #ifndef SLIPWAY_JIT_EMIT_H
 #define SLIPWAY_JIT_EMIT_H
 
+#include "jit-wasm/groups.h"
 #include "jit-wasm/jit.h"
 #include "jit-wasm/region.h"
 #include "jit-wasm/wasm.h"
@@ -74,6 +75,7 @@ struct emit {
     unsigned hint_count;
     struct region_code *r;
     struct region *out; /* points and instructions that handlers get */
+    struct groups *groups;
     struct cpu *c;
     bool m64;   /* 64-bit code: GPR locals are i64 */
     bool flat;  /* no segment checks for CS, DS, ES, SS */

@@ -29,6 +29,7 @@ static int bit_address(struct emit *e, const struct insn *i, bool immediate, enu
             op(e, W_I64_EXTEND_I32_S);
         op(e, e->m64 ? W_I64_ADD : W_I32_ADD);
         emit_cut_ea(e);
+        groups_unknown(e);
     }
     return emit_linear(e, i->seg, 1u << osz, a);
 }

@@ -68,6 +68,7 @@ static void reload(struct emit *e, uint16_t gprs, uint16_t xmms)
         if (gprs >> k & 1) {
             emit_load_fixed(e, e->m64 ? W_I64_LOAD : W_I32_LOAD, &e->c->gpr[k]);
             set_local(e, e->gpr[k]);
+            groups_changed(e, k);
         }
         if (xmms >> k & 1) {
             load128_fixed(e, &e->c->xmm[k]);
@@ -225,6 +226,7 @@ void emit_handler(struct emit *e)
     int status = emit_tmp(e, W_I32);
     set_local(e, status);
     reload(e, e->used.gpr & writes, xmm ? e->used.xmm : 0);
+    groups_after_handler(e);
     if (e->depth == e->block_depth) {
         e->dirty.gpr &= (uint16_t)~reads;
         e->dirty.xmm &= xmm ? 0 : 0xffff;
@@ -356,6 +358,7 @@ void emit_exit_call(struct emit *e, int fall)
     emit_store_end(e, W_I32_STORE, &jit_shared.region);
     struct regs live = e->r->blocks[back].live_in;
     reload(e, live.gpr, live.xmm);
+    groups_forget(e);
     e->kind = FK_MEM;
     emit_goto(e, back, 0, fall);
 }
@@ -399,6 +402,7 @@ void emit_stop(struct emit *e, int fall)
         close_block(e);
         struct regs live = e->r->blocks[next].live_in;
         reload(e, live.gpr, live.xmm);
+        groups_forget(e);
         emit_goto(e, next, 0, fall);
     }
 }
@@ -420,6 +424,7 @@ void emit_goto(struct emit *e, int succ, int32_t off, int fall)
         b->entry_flags = (int16_t)e->kind;
     else
         b->entry_flags = (int16_t)flags_edge(e, need);
+    groups_edge(e, succ);
     if (e->dispatch[succ] >= 0) {
         emit_i32(e, e->dispatch[succ]);
         set_local(e, e->dispatch_local);

@@ -3,7 +3,8 @@
  *
  * The hit is a handful of instructions without a call. The miss (and device memory, watched pages,
  * accesses that cross a page) calls a slow path that gets the linear address and the point; if it
- * fails, jit_shared.fault is set and the region leaves.
+ * fails, jit_shared.fault is set and the region leaves. Accesses near one another share a look-up:
+ * groups.c.
  */
 #include "jit-wasm/emit.h"
 
@@ -24,6 +25,17 @@ static void shift_left(struct emit *e, bool wide, unsigned n)
     }
 }
 
+static void add_const(struct emit *e, int32_t v)
+{
+    if (e->m64) {
+        emit_i64(e, v);
+        op(e, W_I64_ADD);
+    } else {
+        emit_i32(e, v);
+        op(e, W_I32_ADD);
+    }
+}
+
 /* Adds the value on top to the one below, if there is one below. */
 static bool add_term(struct emit *e, bool first)
 {
@@ -35,6 +47,7 @@ static bool add_term(struct emit *e, bool first)
 void emit_ea(struct emit *e)
 {
     const struct insn *i = &e->n->i;
+    groups_operand(e);
     bool first = true;
     int64_t disp = i->disp;
     if (i->index == REG_4G) {
@@ -115,6 +128,7 @@ static void get_la64(struct emit *e, int la)
 int emit_linear(struct emit *e, unsigned seg, unsigned bytes, enum access a)
 {
     int la = emit_tmp(e, e->m64 ? W_I64 : W_I32);
+    groups_linear(e, la, seg);
     if (seg_is_flat(e, seg)) {
         set_local(e, la);
         return la;
@@ -158,9 +172,9 @@ static uint32_t tlb_address(const struct emit *e, enum access a)
 /* As a number of bytes: 16, at a multiple of 16. */
 enum { ALIGNED_16 = 1 << 8 };
 
-/* Branches to the innermost label if the access can't go straight to memory; otherwise leaves the
- * host address on the stack. What must be aligned can't cross a page, and its low bits, left in
- * the address, differ from any tag if they aren't 0. */
+/* Branches to the innermost label if the @bytes bytes at @la can't be accessed straight in memory;
+ * otherwise leaves their host address on the stack. What must be aligned can't cross a page, and
+ * its low bits, left in the address, differ from any tag if they aren't 0. */
 static void look_up(struct emit *e, int la, unsigned bytes, enum access a)
 {
     int keep = bytes == ALIGNED_16 ? -4096 | 15 : -4096;
@@ -217,103 +231,163 @@ static void look_up(struct emit *e, int la, unsigned bytes, enum access a)
     op(e, W_I32_ADD);
 }
 
+/* An access while it is emitted: open() ... the load or store ... otherwise() ... the call of the
+ * slow path ... done(). */
+struct way {
+    int la;
+    unsigned bytes, seg;
+    enum access a;
+    int end;             /* label */
+    struct group *group; /* NULL: it has its own look-up */
+    uint32_t off;        /* in the group */
+};
+
+/* Opens the blocks of an access that leaves a value of @type; a host address is on the stack, to
+ * which w.off has to be added. */
+static struct way open_access(struct emit *e, enum wasm_type type, int la, unsigned bytes,
+                              unsigned seg, enum access a)
+{
+    struct way w = { .la = la, .bytes = bytes, .seg = seg, .a = a };
+    bool first;
+    open_block(e, W_BLOCK, type);
+    w.end = e->depth;
+    open_block(e, W_BLOCK, W_VOID);
+    w.group =
+        groups_join(e, la, bytes == ALIGNED_16 ? 0 : bytes, a == ACCESS_WRITE, &first, &w.off);
+    if (!w.group) {
+        look_up(e, la, bytes, a);
+        return w;
+    }
+    if (first) {
+        int low = la;
+        if (w.off) {
+            low = emit_tmp(e, e->m64 ? W_I64 : W_I32);
+            get_local(e, la);
+            add_const(e, -(int32_t)w.off);
+            set_local(e, low);
+        }
+        look_up(e, low, (unsigned)(w.group->high - w.group->low),
+                w.group->write ? ACCESS_WRITE : ACCESS_READ);
+        tee_local(e, w.group->local);
+    } else {
+        get_local(e, w.group->local);
+        op(e, W_I32_EQZ);
+        unlikely_next(e);
+        branch(e, W_BR_IF, e->depth);
+        get_local(e, w.group->local);
+    }
+    return w;
+}
+
+/* The same, but w.off is added already. */
+static struct way open_host(struct emit *e, enum wasm_type type, int la, unsigned bytes,
+                            unsigned seg, enum access a)
+{
+    struct way w = open_access(e, type, la, bytes, seg, a);
+    if (w.off) {
+        emit_i32(e, (int32_t)w.off);
+        op(e, W_I32_ADD);
+    }
+    return w;
+}
+
+/* The access is done: the slow path comes. Leaves the linear address on the stack. */
+static void otherwise(struct emit *e, const struct way *w)
+{
+    branch(e, W_BR, w->end);
+    close_block(e);
+    before_slow(e);
+    get_la64(e, w->la);
+}
+
 static const uint8_t load_ops[] = { W_I32_LOAD8_U, W_I32_LOAD16_U, W_I32_LOAD, W_I64_LOAD };
 static const uint8_t store_ops[] = { W_I32_STORE8, W_I32_STORE16, W_I32_STORE, W_I64_STORE };
 
-/* Calls slow path @fn with la, the point and the info. */
-static void call_slow(struct emit *e, enum jit_helper fn, unsigned bytes, unsigned seg,
-                      enum access a)
+/* Calls slow path @fn with what is on the stack, the point and the info. */
+static void call_slow(struct emit *e, const struct way *w, enum jit_helper fn)
 {
+    bool aligned = w->bytes == ALIGNED_16, write = w->a == ACCESS_WRITE;
+    uint32_t info = JIT_INFO(aligned ? 16 : w->bytes, w->seg, write);
+    if (aligned)
+        info |= JIT_INFO_ALIGNED;
+    if (groups_wanted(e, w->group))
+        info |= JIT_INFO_GROUP(w->off, w->group->high - w->group->low, w->group->write);
     emit_i32(e, emit_point(e));
-    emit_i32(e,
-             (int32_t)(bytes == ALIGNED_16 ? JIT_INFO(16, seg, a == ACCESS_WRITE) | JIT_INFO_ALIGNED
-                                           : JIT_INFO(bytes, seg, a == ACCESS_WRITE)));
+    emit_i32(e, (int32_t)info);
     emit_call(e, fn);
+}
+
+/* Behind the call: leaves if it failed (the i32 on the stack, if @failed), ends the access. */
+static void done(struct emit *e, const struct way *w, bool failed)
+{
+    after_slow(e);
+    if (failed) {
+        unlikely_next(e);
+        branch(e, W_BR_IF, e->leave);
+    } else {
+        check_fault(e);
+    }
+    groups_after_slow(e, w->group);
 }
 
 void emit_load(struct emit *e, int la, unsigned seg, unsigned osz)
 {
-    open_block(e, W_BLOCK, value_type(osz));
-    int done = e->depth;
-    open_block(e, W_BLOCK, W_VOID);
-    look_up(e, la, 1u << osz, ACCESS_READ);
-    emit_mem_op(e, load_ops[osz], 0, 0);
-    branch(e, W_BR, done);
-    close_block(e);
-    before_slow(e);
-    get_la64(e, la);
-    call_slow(e, IM_READ, 1u << osz, seg, ACCESS_READ);
+    struct way w = open_access(e, value_type(osz), la, 1u << osz, seg, ACCESS_READ);
+    emit_mem_op(e, load_ops[osz], 0, w.off);
+    otherwise(e, &w);
+    call_slow(e, &w, IM_READ);
     if (osz < 3)
         op(e, W_I32_WRAP_I64);
-    after_slow(e);
-    check_fault(e);
+    done(e, &w, false);
     close_block(e);
 }
 
 void emit_store(struct emit *e, int la, unsigned seg, unsigned osz, int value)
 {
-    open_block(e, W_BLOCK, W_VOID);
-    int done = e->depth;
-    open_block(e, W_BLOCK, W_VOID);
-    look_up(e, la, 1u << osz, ACCESS_WRITE);
+    struct way w = open_access(e, W_VOID, la, 1u << osz, seg, ACCESS_WRITE);
     get_local(e, value);
-    emit_mem_op(e, store_ops[osz], 0, 0);
-    branch(e, W_BR, done);
-    close_block(e);
-    before_slow(e);
-    get_la64(e, la);
+    emit_mem_op(e, store_ops[osz], 0, w.off);
+    otherwise(e, &w);
     get_local(e, value);
     if (osz < 3)
         op(e, W_I64_EXTEND_I32_U);
-    call_slow(e, IM_WRITE, 1u << osz, seg, ACCESS_WRITE);
-    after_slow(e);
-    unlikely_next(e);
-    branch(e, W_BR_IF, e->leave);
+    call_slow(e, &w, IM_WRITE);
+    done(e, &w, true);
     close_block(e);
 }
 
+static void simd_mem_op(struct emit *e, unsigned opcode, uint32_t align, uint32_t offset)
+{
+    emit_simd(e, opcode);
+    wb_u32(&e->b, align);
+    wb_u32(&e->b, offset);
+}
+
+enum { V128_LOAD = 0, V128_STORE = 11 };
+#define SCRATCH ((uint32_t)(uintptr_t)jit_shared.scratch)
+
 void emit_load128(struct emit *e, int la, unsigned seg, bool aligned)
 {
-    open_block(e, W_BLOCK, W_V128);
-    int done = e->depth;
-    open_block(e, W_BLOCK, W_VOID);
-    look_up(e, la, aligned ? ALIGNED_16 : 16, ACCESS_READ);
-    emit_simd(e, 0); /* v128.load */
-    wb_u32(&e->b, 0);
-    wb_u32(&e->b, 0);
-    branch(e, W_BR, done);
-    close_block(e);
-    before_slow(e);
-    get_la64(e, la);
-    call_slow(e, IM_READ128, aligned ? ALIGNED_16 : 16, seg, ACCESS_READ);
+    struct way w = open_access(e, W_V128, la, aligned ? ALIGNED_16 : 16, seg, ACCESS_READ);
+    simd_mem_op(e, V128_LOAD, 0, w.off);
+    otherwise(e, &w);
+    call_slow(e, &w, IM_READ128);
     op(e, W_DROP);
-    after_slow(e);
-    check_fault(e);
+    done(e, &w, false);
     emit_i32(e, 0);
-    emit_simd(e, 0);
-    wb_u32(&e->b, 4);
-    wb_u32(&e->b, (uint32_t)(uintptr_t)jit_shared.scratch);
+    simd_mem_op(e, V128_LOAD, 4, SCRATCH);
     close_block(e);
 }
 
 void emit_load_low(struct emit *e, int la, unsigned seg, unsigned osz)
 {
-    open_block(e, W_BLOCK, W_V128);
-    int done = e->depth;
-    open_block(e, W_BLOCK, W_VOID);
-    look_up(e, la, 1u << osz, ACCESS_READ);
-    emit_simd(e, osz == 3 ? 93 : 92); /* v128.load64_zero, v128.load32_zero */
-    wb_u32(&e->b, 0);
-    wb_u32(&e->b, 0);
-    branch(e, W_BR, done);
-    close_block(e);
-    before_slow(e);
-    get_la64(e, la);
-    call_slow(e, IM_READ, 1u << osz, seg, ACCESS_READ);
+    struct way w = open_access(e, W_V128, la, 1u << osz, seg, ACCESS_READ);
+    simd_mem_op(e, osz == 3 ? 93 : 92, 0, w.off); /* v128.load64_zero, v128.load32_zero */
+    otherwise(e, &w);
+    call_slow(e, &w, IM_READ);
     int value = emit_tmp(e, W_I64);
     set_local(e, value);
-    after_slow(e);
-    check_fault(e);
+    done(e, &w, false);
     emit_simd(e, 12); /* v128.const */
     wb_bytes(&e->b, (const uint8_t[16]){ 0 }, 16);
     get_local(e, value);
@@ -324,37 +398,23 @@ void emit_load_low(struct emit *e, int la, unsigned seg, unsigned osz)
 
 void emit_store128(struct emit *e, int la, unsigned seg, int value, bool aligned)
 {
-    open_block(e, W_BLOCK, W_VOID);
-    int done = e->depth;
-    open_block(e, W_BLOCK, W_VOID);
-    look_up(e, la, aligned ? ALIGNED_16 : 16, ACCESS_WRITE);
+    struct way w = open_access(e, W_VOID, la, aligned ? ALIGNED_16 : 16, seg, ACCESS_WRITE);
     get_local(e, value);
-    emit_simd(e, 11); /* v128.store */
-    wb_u32(&e->b, 0);
-    wb_u32(&e->b, 0);
-    branch(e, W_BR, done);
-    close_block(e);
+    simd_mem_op(e, V128_STORE, 0, w.off);
+    otherwise(e, &w);
     emit_i32(e, 0);
     get_local(e, value);
-    emit_simd(e, 11);
-    wb_u32(&e->b, 4);
-    wb_u32(&e->b, (uint32_t)(uintptr_t)jit_shared.scratch);
-    before_slow(e);
-    get_la64(e, la);
-    call_slow(e, IM_WRITE128, aligned ? ALIGNED_16 : 16, seg, ACCESS_WRITE);
+    simd_mem_op(e, V128_STORE, 4, SCRATCH);
+    call_slow(e, &w, IM_WRITE128);
     op(e, W_DROP);
-    after_slow(e);
-    check_fault(e);
+    done(e, &w, false);
     close_block(e);
 }
 
 void emit_host(struct emit *e, int la, unsigned bytes, enum access a)
 {
-    open_block(e, W_BLOCK, W_I32);
-    int done = e->depth;
-    open_block(e, W_BLOCK, W_VOID);
-    look_up(e, la, bytes, a);
-    branch(e, W_BR, done);
+    struct way w = open_host(e, W_I32, la, bytes, SEG_NONE, a);
+    branch(e, W_BR, w.end);
     close_block(e);
     emit_i32(e, 0);
     close_block(e);
@@ -363,44 +423,38 @@ void emit_host(struct emit *e, int la, unsigned bytes, enum access a)
 void emit_rmw_load(struct emit *e, int la, unsigned seg, unsigned osz, int *host)
 {
     *host = emit_tmp(e, W_I32);
-    open_block(e, W_BLOCK, value_type(osz));
-    int done = e->depth;
-    open_block(e, W_BLOCK, W_VOID);
-    look_up(e, la, 1u << osz, ACCESS_WRITE);
+    struct way w = open_host(e, value_type(osz), la, 1u << osz, seg, ACCESS_WRITE);
     tee_local(e, *host);
     emit_mem_op(e, load_ops[osz], 0, 0);
-    branch(e, W_BR, done);
-    close_block(e);
-    emit_i32(e, 0);
-    set_local(e, *host);
-    before_slow(e);
-    get_la64(e, la);
-    call_slow(e, IM_RMW_READ, 1u << osz, seg, ACCESS_WRITE);
+    otherwise(e, &w);
+    call_slow(e, &w, IM_RMW_READ);
     if (osz < 3)
         op(e, W_I32_WRAP_I64);
-    after_slow(e);
-    check_fault(e);
+    done(e, &w, false);
+    emit_i32(e, 0);
+    set_local(e, *host);
     close_block(e);
 }
 
 void emit_rmw_store(struct emit *e, int la, unsigned seg, unsigned osz, int host, int value)
 {
+    struct way w = { .la = la, .bytes = 1u << osz, .seg = seg, .a = ACCESS_WRITE };
+    open_block(e, W_BLOCK, W_VOID);
+    w.end = e->depth;
+    open_block(e, W_BLOCK, W_VOID);
     get_local(e, host);
-    likely_next(e);
-    open_block(e, W_IF, W_VOID);
+    op(e, W_I32_EQZ);
+    unlikely_next(e);
+    branch(e, W_BR_IF, e->depth);
     get_local(e, host);
     get_local(e, value);
     emit_mem_op(e, store_ops[osz], 0, 0);
-    op(e, W_ELSE);
-    before_slow(e);
-    get_la64(e, la);
+    otherwise(e, &w);
     get_local(e, value);
     if (osz < 3)
         op(e, W_I64_EXTEND_I32_U);
-    call_slow(e, IM_WRITE, 1u << osz, seg, ACCESS_WRITE);
-    after_slow(e);
-    unlikely_next(e);
-    branch(e, W_BR_IF, e->leave);
+    call_slow(e, &w, IM_WRITE);
+    done(e, &w, true);
     close_block(e);
 }
 
@@ -441,19 +495,9 @@ static void set_sp(struct emit *e)
     emit_set_full(e, RSP);
 }
 
-static void add_const(struct emit *e, int32_t v)
-{
-    if (e->m64) {
-        emit_i64(e, v);
-        op(e, W_I64_ADD);
-    } else {
-        emit_i32(e, v);
-        op(e, W_I32_ADD);
-    }
-}
-
 void emit_push(struct emit *e, unsigned osz, int value)
 {
+    groups_stack_operand(e, RSP, -(1 << osz));
     emit_get_full(e, RSP);
     add_const(e, -(1 << osz));
     mask_sp(e);
@@ -463,6 +507,7 @@ void emit_push(struct emit *e, unsigned osz, int value)
 
 void emit_stack_peek(struct emit *e, unsigned reg, unsigned osz)
 {
+    groups_stack_operand(e, reg, 0);
     emit_get_full(e, reg);
     mask_sp(e);
     emit_load(e, emit_linear(e, SEG_SS, 1u << osz, ACCESS_READ), SEG_SS, osz);
@@ -470,9 +515,11 @@ void emit_stack_peek(struct emit *e, unsigned reg, unsigned osz)
 
 void emit_sp_from(struct emit *e, unsigned reg, int32_t bytes)
 {
+    struct known known = e->groups->now.reg[reg];
     emit_get_full(e, reg);
     add_const(e, bytes);
     set_sp(e);
+    groups_stack(e, known, bytes);
 }
 
 void emit_sp_add(struct emit *e, int32_t bytes)

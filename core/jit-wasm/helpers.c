@@ -43,16 +43,34 @@ static uint64_t fail(uint32_t point, int status)
     return 1;
 }
 
-#define INFO_BYTES(i) ((i)&0xffu)
-#define INFO_SEG(i)   ((int)((i) >> 8 & 0xff))
-#define INFO_WRITE(i) ((i) >> 16 & 1)
+#define INFO_BYTES(i)       ((i)&0x1fu)
+#define INFO_SEG(i)         ((int)((i) >> 5 & 7))
+#define INFO_WRITE(i)       ((i) >> 8 & 1)
+#define INFO_GROUP_WRITE(i) ((i) >> 10 & 1)
+#define INFO_GROUP_OFF(i)   ((i) >> 11 & 0x1ff)
+#define INFO_GROUP_BYTES(i) ((i) >> 20)
+
+/* After a slow path that went well; @context was cpu.jump_context before. */
+static void accessed(uint64_t la, uint32_t info, uint32_t context)
+{
+    struct cpu *c = jit_cpu;
+    jit_shared.moved = c->jump_context != context;
+    unsigned bytes = INFO_GROUP_BYTES(info);
+    enum access a = INFO_GROUP_WRITE(info) ? ACCESS_WRITE : ACCESS_READ;
+    if (bytes) {
+        void *host = mem_host(c, a, (la - INFO_GROUP_OFF(info)) & c->la_mask, bytes);
+        jit_shared.host = (uint32_t)(uintptr_t)host;
+    }
+    jit_hold_budget(c);
+}
 
 uint64_t jit_read(uint64_t la, uint32_t point, uint32_t info)
 {
     uint64_t v = 0;
+    uint32_t context = jit_cpu->jump_context;
     if (!mem_read_slow(jit_cpu, INFO_SEG(info), la, &v, INFO_BYTES(info)))
         return fail(point, EXEC_FAULT);
-    jit_hold_budget(jit_cpu);
+    accessed(la, info, context);
     return v;
 }
 
@@ -66,9 +84,10 @@ uint64_t jit_read128(uint64_t la, uint32_t point, uint32_t info)
 {
     if (misaligned(la, info))
         return fail(point, LEAVE_INTERP);
+    uint32_t context = jit_cpu->jump_context;
     if (!mem_read_slow(jit_cpu, INFO_SEG(info), la, jit_shared.scratch, 16))
         return fail(point, EXEC_FAULT);
-    jit_hold_budget(jit_cpu);
+    accessed(la, info, context);
     return 0;
 }
 
@@ -76,6 +95,7 @@ static bool write(uint64_t la, const void *v, uint32_t point, uint32_t info)
 {
     struct cpu *c = jit_cpu;
     unsigned bytes = INFO_BYTES(info);
+    uint32_t context = c->jump_context;
     if (tlb_write_watched(c, la, bytes)) {
         if (!mem_probe_write(c, INFO_SEG(info), la, bytes)) {
             fail(point, EXEC_FAULT);
@@ -90,7 +110,7 @@ static bool write(uint64_t la, const void *v, uint32_t point, uint32_t info)
         fail(point, EXEC_FAULT);
         return false;
     }
-    jit_hold_budget(c);
+    accessed(la, info, context);
     return true;
 }
 

@@ -66,6 +66,8 @@ struct jit_shared {
     int32_t point, status;
     uint64_t back[JIT_DEPTH + 1];     /* by depth: RIP at which the caller waits */
     uint32_t fault;                   /* a slow path failed: point and status are set */
+    uint32_t host;                    /* where the group of the slow path's access is, or 0 */
+    uint32_t moved;                   /* the slow path changed what is mapped where */
     _Alignas(16) uint8_t scratch[16]; /* 128-bit values of slow paths */
 };
 extern struct jit_shared jit_shared;
@@ -190,10 +192,13 @@ bool jit_left(struct cpu *c);
 /* Would a write there change code of the running region? */
 bool jit_hits_running(uintptr_t host, size_t len);
 void jit_settle(void); /* jit_shared.flags into the CPU's */
-/* info: bytes | segment << 8 | write << 16, JIT_INFO_ALIGNED */
+/* info: bytes (1-16) | segment << 5 | write << 8, JIT_INFO_ALIGNED, and for an access of a group
+ * (groups.h) how far into it the access lies, its bytes, and whether it writes. */
 #define JIT_INFO(bytes, seg, write)                                                                \
-    ((uint32_t)(bytes) | (uint32_t)(seg) << 8 | (uint32_t)(write) << 16)
-#define JIT_INFO_ALIGNED (1u << 17)
+    ((uint32_t)(bytes) | (uint32_t)(seg) << 5 | (uint32_t)(write) << 8)
+#define JIT_INFO_ALIGNED (1u << 9)
+#define JIT_INFO_GROUP(off, bytes, write)                                                          \
+    ((uint32_t)(write) << 10 | (uint32_t)(off) << 11 | (uint32_t)(bytes) << 20)
 
 /* ---- what live.c asks ---- */
 bool jit_emits(const struct insn *i);             /* without calling its handler */
