@@ -39,17 +39,6 @@ static struct relay_ether *ether_of(struct net_client *nc)
     return (struct relay_ether *)nc;
 }
 
-static const char *reason(uint16_t error)
-{
-    switch (error) {
-    case RELAY_EPERM: return "not allowed by the token";
-    case RELAY_EACCES: return "not allowed by the relay";
-    case RELAY_EMFILE: return "too many channels";
-    case RELAY_EOPNOTSUPP: return "no such room";
-    default: return "the relay can't";
-    }
-}
-
 /* ---- frames ---- */
 
 static bool receive(struct net_client *nc, const struct net_frame *f)
@@ -135,7 +124,7 @@ static void give_up(struct relay_ether *e, uint16_t error, const char *what)
     e->error = error;
     if (relay_client_state(relay_link_client(e->link)) != RELAY_ENDED) /* that says it itself */
         fprintf(stderr, "slipway: netdev '%s': room '%s': %s (%s)\n", e->nc.name, e->room, what,
-                reason(error));
+                relay_reason(error));
 }
 
 static void on_opened(void *opaque, uint16_t error, const struct relay_address *local)
@@ -167,7 +156,7 @@ static void describe(struct net_client *nc, char *buf, size_t len)
     char relay[300];
     relay_link_describe(e->link, relay, sizeof relay);
     snprintf(buf, len, "room=%s,%s%s%s", e->room, relay, e->channel ? "" : ",",
-             e->channel ? "" : reason(e->error));
+             e->channel ? "" : relay_reason(e->error));
 }
 
 static void cleanup(struct net_client *nc)

@@ -296,3 +296,20 @@ void relay_link_describe(const struct relay_link *l, char *buf, size_t len)
 {
     snprintf(buf, len, "relay=%s (%s)", l->shown, relay_client_status(l->client));
 }
+
+const char *relay_reason(uint16_t error)
+{
+    switch (error) {
+    case RELAY_EPERM: return "not allowed by the token";
+    case RELAY_EACCES: return "not allowed by the relay";
+    case RELAY_EMFILE: return "too many channels";
+    case RELAY_EOPNOTSUPP: return "no such room";
+    case RELAY_EADDRINUSE: return "in use";
+    case RELAY_EADDRNOTAVAIL: return "not an address of the relay";
+    case RELAY_ECONNREFUSED: return "Connection refused";
+    case RELAY_ETIMEDOUT: return "no answer";
+    case RELAY_ENETUNREACH:
+    case RELAY_EHOSTUNREACH: return "unreachable";
+    default: return "the relay can't";
+    }
+}

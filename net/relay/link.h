@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "error.h"
 
@@ -28,5 +29,7 @@ void relay_link_put(struct relay_link *l);
 struct relay_client *relay_link_client(struct relay_link *l);
 /* For info network: "relay=ws://host:9000/slipway (connected)". */
 void relay_link_describe(const struct relay_link *l, char *buf, size_t len);
+/* An errno of the relay (enum relay_errno) in words. */
+const char *relay_reason(uint16_t error);
 
 #endif

@@ -55,28 +55,12 @@ static struct relay_socket *socket_of(struct net_client *nc)
     return (struct relay_socket *)nc;
 }
 
-static const char *reason(uint16_t error)
-{
-    switch (error) {
-    case RELAY_EPERM: return "not allowed by the token";
-    case RELAY_EACCES: return "not allowed by the relay";
-    case RELAY_EMFILE: return "too many channels";
-    case RELAY_EADDRINUSE: return "in use";
-    case RELAY_EADDRNOTAVAIL: return "not an address of the relay";
-    case RELAY_ECONNREFUSED: return "Connection refused";
-    case RELAY_ETIMEDOUT: return "no answer";
-    case RELAY_ENETUNREACH:
-    case RELAY_EHOSTUNREACH: return "unreachable";
-    default: return "the relay can't";
-    }
-}
-
 /* One line for each run of failures; none when the relay is away, which says so itself. */
 static void report(struct relay_socket *s, uint16_t error)
 {
     if (!s->reported && relay_client_state(relay_link_client(s->link)) == RELAY_UP)
         fprintf(stderr, "slipway: netdev '%s': %s of the relay: %s\n", s->nc.name, s->where,
-                reason(error));
+                relay_reason(error));
     s->reported = true;
 }
 

@@ -202,6 +202,16 @@ def question(n):
     return struct.pack(">HHHHHH", 0x1234 + n, 0x100, 1, 0, 0, 0) + b"\3www\2de\0\0\1\0\1"
 
 
+def forwarded_port():
+    """A connection to 5555, once it is there."""
+    def knock():
+        try:
+            return socket.create_connection(("127.0.0.1", 5555))
+        except ConnectionRefusedError:
+            return None
+    return ends.wait_for("the forwarded port", knock, WAIT)
+
+
 @native
 @in_namespace
 def test_relay_hostfwd(emulator):
@@ -209,12 +219,7 @@ def test_relay_hostfwd(emulator):
         g = guest(emulator, relay, ",hostfwd=tcp:127.0.0.1:5555-:22,hostfwd=udp:127.0.0.1:5556-:53")
         wait_for_status(g, "(connected)")
         g.ask(dhcp(1))
-        def knock():
-            try:
-                return socket.create_connection(("127.0.0.1", 5555))
-            except ConnectionRefusedError:
-                return None # not yet
-        with ends.wait_for("the forwarded port", knock, WAIT) as s:
+        with forwarded_port() as s:
             s.settimeout(WAIT)
             p = g.hear()
             same("the guest is called", (p.flags, p.dport, p.dst), (SYN, 22, GUEST))
@@ -267,12 +272,7 @@ def test_relay_is_killed_and_comes_back(emulator):
         c = Connection(g, 7777, sport=1031)
         c.send(ACK)
         same("again", c.hear(4)[1], b"data")
-        def knock():
-            try:
-                return socket.create_connection(("127.0.0.1", 5555))
-            except ConnectionRefusedError:
-                return None
-        with ends.wait_for("the forwarded port", knock, WAIT):
+        with forwarded_port():
             while (p := g.hear()).dport != 22:
                 pass
         g.peer.close()
@@ -571,12 +571,7 @@ def test_relay_restrict_guestfwd_ipv6(emulator):
         g.ask(dhcp(1))
         server = Server(7777, lambda s: s.recv(1))
         g.ask(tcp(1025, 7777, SYN, 1, 0), udp(1025, 7777, b"x", HOST), ping("192.0.2.9"), tcp(1025, 7777, SYN, 1, 0, dst=HOST6))
-        def knock():
-            try:
-                return socket.create_connection(("127.0.0.1", 5555))
-            except ConnectionRefusedError:
-                return None
-        with ends.wait_for("the forwarded port", knock, WAIT):
+        with forwarded_port():
             while (p := g.hear()).protocol != 6:
                 pass
             same("the guest is called, and hears of nothing else", (p.flags, p.dport), (SYN, 22))
