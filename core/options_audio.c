@@ -3,7 +3,6 @@
  */
 #include "options_impl.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,11 +39,8 @@ static bool check(const struct machine_options *o, const char *opt, const struct
 
 bool option_audiodev(struct option_parser *p, const char *opt, const char *arg, struct error *err)
 {
-    if (!strcmp(arg, "help")) {
-        printf("Available audio drivers:\nnone\nsdl\nwav\n");
-        p->exit_now = true;
+    if (option_help(p, arg, "Available audio drivers:\nnone\nsdl\nwav\n"))
         return true;
-    }
     struct keyval *list;
     char *first;
     if (!keyval_parse(arg, &first, &list, opt, err))

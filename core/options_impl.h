@@ -1,6 +1,6 @@
 /*
- * Between options.c (the table and the loop over argv) and options_values.c (what each option's
- * value means).
+ * Between options.c (the table and the loop over argv) and options_values.c, options_devices.c,
+ * options_audio.c (what each option's value means).
  */
 #ifndef SLIPWAY_OPTIONS_IMPL_H
 #define SLIPWAY_OPTIONS_IMPL_H
@@ -33,6 +33,18 @@ bool options_finish(struct option_parser *p, struct error *err);
 
 /* Replaces the string at *@where. */
 void option_set_string(char **where, const char *value);
+/* If the value is "help" or "?": prints @text, after which the program ends. */
+bool option_help(struct option_parser *p, const char *arg, const char *text);
+/* True, with a message: @list has a key that isn't among the NULL-terminated @allowed. */
+bool option_bad_key(const char *opt, const struct keyval *list, const char *const *allowed,
+                    struct error *err);
+/* A switch, a number from 0 to @max of an option group; absent: @value stays. */
+bool option_bool(const char *opt, const struct keyval *list, const char *key, bool *value,
+                 struct error *err);
+bool option_int(const char *opt, const struct keyval *list, const char *key, int max, int *value,
+                struct error *err);
+/* Is @text one of the NULL-terminated @words? */
+bool option_one_of(const char *text, const char *const *words);
 
 void options_audio_free(struct audio_option *a);
 

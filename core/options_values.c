@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "cpu/cpuid.h"
-#include "hw/device.h"
 #include "jit-wasm/jit.h"
 #include "log.h"
 #include "net/net.h"
@@ -22,52 +21,6 @@
 #else
 #define RAM_MAX (512ull << 30) /* of the CPU's 40-bit physical addresses, half */
 #endif
-
-void option_set_string(char **where, const char *value)
-{
-    char *copy = strdup(value);
-    if (!copy)
-        abort();
-    free(*where);
-    *where = copy;
-}
-
-static bool bad_key(const char *opt, const struct keyval *list, const char *const *allowed,
-                    struct error *err)
-{
-    const char *unknown = keyval_unknown(list, allowed);
-    return unknown && !error_set(err, "%s: unknown property '%s'", opt, unknown);
-}
-
-/* An optional switch of an option group. */
-static bool get_bool(const char *opt, const struct keyval *list, const char *key, bool *value,
-                     struct error *err)
-{
-    const char *text = keyval_get(list, key);
-    return !text || parse_bool(text, value) ||
-           error_set(err, "%s: %s=%s: must be 'on' or 'off'", opt, key, text);
-}
-
-static bool get_int(const char *opt, const struct keyval *list, const char *key, int max,
-                    int *value, struct error *err)
-{
-    const char *text = keyval_get(list, key);
-    uint64_t v;
-    if (!text)
-        return true;
-    if (!parse_u64(text, &v) || v > (uint64_t)max)
-        return error_set(err, "%s: %s=%s: must be a number from 0 to %d", opt, key, text, max);
-    *value = (int)v;
-    return true;
-}
-
-/* Is @text one of the NULL-terminated @words? */
-static bool one_of(const char *text, const char *const *words)
-{
-    while (*words && strcmp(*words, text))
-        words++;
-    return *words != NULL;
-}
 
 /* ---- machine ---- */
 
@@ -81,7 +34,7 @@ bool option_memory(struct option_parser *p, const char *opt, const char *arg, st
     bool ok = false;
     const char *text = first ? first : keyval_get(list, "size");
     uint64_t bytes;
-    if (bad_key(opt, list, keys, err))
+    if (option_bad_key(opt, list, keys, err))
         goto out;
     if (!text || !parse_size(text, 20, &bytes))
         error_set(err, "%s %s: not a size (write 512, 512M or 1G)", opt, arg);
@@ -108,7 +61,7 @@ bool option_smp(struct option_parser *p, const char *opt, const char *arg, struc
     char *first;
     if (!keyval_parse(arg, &first, &list, opt, err))
         return false;
-    bool ok = !bad_key(opt, list, keys, err);
+    bool ok = !option_bad_key(opt, list, keys, err);
     uint64_t product = 1, n;
     if (ok && first) {
         ok = parse_u64(first, &n) && n == 1;
@@ -157,7 +110,7 @@ bool option_accel(struct option_parser *p, const char *opt, const char *arg, str
     const char *name = first ? first : keyval_get(list, "accel");
     const char *threshold = keyval_get(list, "threshold");
     uint64_t n = 0;
-    bool ok = !bad_key(opt, list, keys, err) && set_accel(p, opt, name ? name : "", err);
+    bool ok = !option_bad_key(opt, list, keys, err) && set_accel(p, opt, name ? name : "", err);
     if (ok && threshold && (!parse_u64(threshold, &n) || n == 0 || n > 1000000))
         ok = error_set(err, "%s: threshold=%s is not a number from 1 to 1000000", opt, threshold);
     if (ok && threshold)
@@ -180,12 +133,11 @@ bool option_cpu(struct option_parser *p, const char *opt, const char *arg, struc
 
 bool option_machine(struct option_parser *p, const char *opt, const char *arg, struct error *err)
 {
-    if (!strcmp(arg, "help")) {
-        printf("Supported machines are:\npc                   Standard PC (i440FX + PIIX, 1996) "
-               "(default)\n");
-        p->exit_now = true;
+    if (option_help(
+            p, arg,
+            "Supported machines are:\npc                   Standard PC (i440FX + PIIX, 1996) "
+            "(default)\n"))
         return true;
-    }
     static const char *const keys[] = { "type", "accel",  "hpet",           "acpi", "graphics",
                                         "usb",  "vmport", "pcspk-audiodev", NULL };
     struct machine_options *o = p->o;
@@ -198,17 +150,18 @@ bool option_machine(struct option_parser *p, const char *opt, const char *arg, s
     bool hpet = !o->no_hpet, acpi = !o->no_acpi, graphics = !o->nographic, usb = false,
          vmport = !o->no_vmport, ok = false;
     const char *vmport_text = keyval_get(list, "vmport");
-    if (bad_key(opt, list, keys, err))
+    if (option_bad_key(opt, list, keys, err))
         goto out;
     if (type && strcmp(type, "pc")) {
         error_set(err, "%s: machine '%s' is not available (use pc)", opt, type);
         goto out;
     }
-    ok = (!accel || set_accel(p, opt, accel, err)) && get_bool(opt, list, "hpet", &hpet, err) &&
-         get_bool(opt, list, "acpi", &acpi, err) &&
-         get_bool(opt, list, "graphics", &graphics, err) && get_bool(opt, list, "usb", &usb, err) &&
+    ok = (!accel || set_accel(p, opt, accel, err)) && option_bool(opt, list, "hpet", &hpet, err) &&
+         option_bool(opt, list, "acpi", &acpi, err) &&
+         option_bool(opt, list, "graphics", &graphics, err) &&
+         option_bool(opt, list, "usb", &usb, err) &&
          (!vmport_text || !strcmp(vmport_text, "auto") ||
-          get_bool(opt, list, "vmport", &vmport, err));
+          option_bool(opt, list, "vmport", &vmport, err));
     if (ok && usb)
         ok = error_set(err, "%s: usb=on: there is no USB controller", opt);
     if (ok) {
@@ -235,8 +188,8 @@ bool option_icount(struct option_parser *p, const char *opt, const char *arg, st
     bool align = false, sleep = true, ok = false;
     const char *shift = first ? first : keyval_get(list, "shift");
     uint64_t n;
-    if (bad_key(opt, list, keys, err) || !get_bool(opt, list, "align", &align, err) ||
-        !get_bool(opt, list, "sleep", &sleep, err))
+    if (option_bad_key(opt, list, keys, err) || !option_bool(opt, list, "align", &align, err) ||
+        !option_bool(opt, list, "sleep", &sleep, err))
         ;
     else if (!shift || !parse_u64(shift, &n) || n > 10)
         error_set(err, "%s %s: shift must be a number from 0 to 10", opt, arg);
@@ -275,11 +228,12 @@ bool option_boot(struct option_parser *p, const char *opt, const char *arg, stru
     if (!keyval_parse(arg, &first, &list, opt, err))
         return false;
     const char *order = first ? first : keyval_get(list, "order"), *once = keyval_get(list, "once");
-    bool ok = !bad_key(opt, list, keys, err) && (!order || check_boot_order(opt, order, err)) &&
+    bool ok = !option_bad_key(opt, list, keys, err) &&
+              (!order || check_boot_order(opt, order, err)) &&
               (!once || check_boot_order(opt, once, err)) &&
-              get_bool(opt, list, "menu", &o->boot_menu, err) &&
-              get_bool(opt, list, "strict", &o->boot_strict, err) &&
-              get_int(opt, list, "reboot-timeout", 0xffff, &o->boot_reboot_timeout, err);
+              option_bool(opt, list, "menu", &o->boot_menu, err) &&
+              option_bool(opt, list, "strict", &o->boot_strict, err) &&
+              option_int(opt, list, "reboot-timeout", 0xffff, &o->boot_reboot_timeout, err);
     if (ok && order)
         option_set_string(&o->boot_order, order);
     if (ok && once)
@@ -296,7 +250,7 @@ bool option_name(struct option_parser *p, const char *opt, const char *arg, stru
     char *first;
     if (!keyval_parse(arg, &first, &list, opt, err))
         return false;
-    bool ok = !bad_key(opt, list, keys, err);
+    bool ok = !option_bad_key(opt, list, keys, err);
     const char *name = first ? first : keyval_get(list, "guest");
     if (ok && name)
         option_set_string(&p->o->name, name);
@@ -348,12 +302,12 @@ bool option_rtc(struct option_parser *p, const char *opt, const char *arg, struc
     const char *base = keyval_get(list, "base"), *clock = keyval_get(list, "clock");
     const char *driftfix = keyval_get(list, "driftfix");
     bool ok = false;
-    if (bad_key(opt, list, keys, err))
+    if (option_bad_key(opt, list, keys, err))
         ;
     else if (base && strcmp(base, "utc") && strcmp(base, "localtime") && !is_date(base))
         error_set(err, "%s: base=%s: must be utc, localtime or a date like 2006-06-17T16:01:21",
                   opt, base);
-    else if (clock && !one_of(clock, clocks))
+    else if (clock && !option_one_of(clock, clocks))
         error_set(err, "%s: clock=%s: must be host, rt or vm", opt, clock);
     else if (driftfix && strcmp(driftfix, "none"))
         error_set(err, "%s: driftfix=%s is not available", opt, driftfix);
@@ -375,7 +329,7 @@ bool option_action(struct option_parser *p, const char *opt, const char *arg, st
         return false;
     const char *reboot = keyval_get(list, "reboot"), *shutdown = keyval_get(list, "shutdown");
     bool ok = false;
-    if (bad_key(opt, list, keys, err))
+    if (option_bad_key(opt, list, keys, err))
         ;
     else if (reboot && strcmp(reboot, "reset") && strcmp(reboot, "shutdown"))
         error_set(err, "%s: reboot=%s: must be reset or shutdown", opt, reboot);
@@ -427,12 +381,10 @@ bool option_ignore(struct option_parser *p, const char *opt, const char *arg, st
 
 bool option_vga(struct option_parser *p, const char *opt, const char *arg, struct error *err)
 {
-    if (!strcmp(arg, "help")) {
-        printf(
-            "std                  standard VGA (default)\nnone                 no graphic card\n");
-        p->exit_now = true;
+    if (option_help(
+            p, arg,
+            "std                  standard VGA (default)\nnone                 no graphic card\n"))
         return true;
-    }
     if (strcmp(arg, "std") && strcmp(arg, "none"))
         return error_set(err, "%s: adapter '%s' is not available (use std or none)", opt, arg);
     option_set_string(&p->o->vga, arg);
@@ -441,11 +393,8 @@ bool option_vga(struct option_parser *p, const char *opt, const char *arg, struc
 
 bool option_display(struct option_parser *p, const char *opt, const char *arg, struct error *err)
 {
-    if (!strcmp(arg, "help")) {
-        printf("Available display backend types:\nnone\nsdl\n");
-        p->exit_now = true;
+    if (option_help(p, arg, "Available display backend types:\nnone\nsdl\n"))
         return true;
-    }
     if (strcmp(arg, "sdl") && strcmp(arg, "none"))
         return error_set(err, "%s: display '%s' is not available (use sdl or none)", opt, arg);
     option_set_string(&p->o->display, arg);
@@ -526,7 +475,7 @@ bool option_mon(struct option_parser *p, const char *opt, const char *arg, struc
         return false;
     const char *id = first ? first : keyval_get(list, "chardev"), *mode = keyval_get(list, "mode");
     bool pretty = false, ok = false;
-    if (bad_key(opt, list, keys, err) || !get_bool(opt, list, "pretty", &pretty, err))
+    if (option_bad_key(opt, list, keys, err) || !option_bool(opt, list, "pretty", &pretty, err))
         ;
     else if (!id)
         error_set(err, "%s %s: chardev= is missing", opt, arg);
@@ -553,202 +502,10 @@ bool option_mon(struct option_parser *p, const char *opt, const char *arg, struc
 
 bool option_chardev(struct option_parser *p, const char *opt, const char *arg, struct error *err)
 {
-    if (!strcmp(arg, "help")) {
-        printf("Available chardev backend types:\n  file\n  null\n  pty\n  socket\n  stdio\n");
-        p->exit_now = true;
+    if (option_help(p, arg,
+                    "Available chardev backend types:\n  file\n  null\n  pty\n  socket\n  stdio\n"))
         return true;
-    }
     string_list_add(&p->o->chardevs, arg);
-    return true;
-}
-
-/* ---- devices and drives ---- */
-
-bool device_option_take(struct device_option *d)
-{
-    for (struct keyval **kv = &d->props; *kv;) {
-        struct keyval *this = *kv;
-        char **field = !strcmp(this->key, "driver") ? &d->driver
-                       : !strcmp(this->key, "id")   ? &d->id
-                                                    : NULL;
-        if (!field) {
-            kv = &this->next;
-            continue;
-        }
-        option_set_string(field, this->value);
-        *kv = this->next;
-        this->next = NULL;
-        keyval_free(this);
-    }
-    return d->driver != NULL;
-}
-
-bool option_device(struct option_parser *p, const char *opt, const char *arg, struct error *err)
-{
-    if (!strcmp(arg, "help") || !strcmp(arg, "?")) {
-        device_print_classes();
-        p->exit_now = true;
-        return true;
-    }
-    struct device_option *d = calloc(1, sizeof *d), **tail = &p->o->devices;
-    if (!d)
-        abort();
-    while (*tail)
-        tail = &(*tail)->next;
-    *tail = d;
-    if (!keyval_parse(arg, &d->driver, &d->props, opt, err))
-        return false;
-    if (!device_option_take(d))
-        return error_set(err, "%s %s: no device named", opt, arg);
-    if (keyval_get(d->props, "help")) {
-        const struct device_class *cls = device_class_find(d->driver);
-        if (!cls || !cls->bus)
-            return error_set(err, "%s: '%s' is not a valid device model name (see -device help)",
-                             opt, d->driver);
-        device_print_props(cls);
-        p->exit_now = true;
-    }
-    return true;
-}
-
-static bool add_drive(struct option_parser *p, const char *opt, struct drive_option *d,
-                      struct error *err)
-{
-    struct drive_option **tail = &p->o->drives;
-    int max = d->iface == DRIVE_IDE ? 4 : d->iface == DRIVE_FLOPPY ? 2 : 0;
-    bool ok = true;
-    for (; *tail; tail = &(*tail)->next) {
-        if (d->id && (*tail)->id && !strcmp(d->id, (*tail)->id))
-            ok = error_set(err, "%s: there are two drives with id '%s'", opt, d->id);
-        if (max && d->index >= 0 && (*tail)->iface == d->iface && (*tail)->index == d->index)
-            ok = error_set(err, "%s: there is a drive with index %d already", opt, d->index);
-    }
-    if (ok && max && d->index >= max)
-        ok = error_set(err, "%s: index %d is out of range (0 to %d)", opt, d->index, max - 1);
-    if (ok && !d->file && !d->cdrom && d->iface != DRIVE_FLOPPY)
-        ok = error_set(err, "%s: file= is missing", opt);
-    *tail = d; /* also on failure: options_free has it then */
-    return ok;
-}
-
-static struct drive_option *new_drive(enum drive_if iface, const char *file, int index)
-{
-    struct drive_option *d = calloc(1, sizeof *d);
-    if (!d)
-        abort();
-    d->iface = iface;
-    d->index = index;
-    d->bootindex = -1;
-    if (file && *file)
-        option_set_string(&d->file, file);
-    return d;
-}
-
-/* -hda FILE ... -hdd FILE: the letter is the index. */
-bool option_hd(struct option_parser *p, const char *opt, const char *arg, struct error *err)
-{
-    return add_drive(p, opt, new_drive(DRIVE_IDE, arg, opt[strlen(opt) - 1] - 'a'), err);
-}
-
-bool option_fd(struct option_parser *p, const char *opt, const char *arg, struct error *err)
-{
-    return add_drive(p, opt, new_drive(DRIVE_FLOPPY, arg, opt[strlen(opt) - 1] - 'a'), err);
-}
-
-bool option_cdrom(struct option_parser *p, const char *opt, const char *arg, struct error *err)
-{
-    struct drive_option *d = new_drive(DRIVE_IDE, arg, 2);
-    d->cdrom = d->readonly = true;
-    return add_drive(p, opt, d, err);
-}
-
-/* Values that only tune QEMU's I/O and mean nothing here: checked, then dropped. */
-static bool check_drive_tuning(const char *opt, const struct keyval *list, struct error *err)
-{
-    static const struct {
-        const char *key;
-        const char *words[9];
-    } tuning[] = {
-        { "cache", { "none", "off", "writeback", "writethrough", "unsafe", "directsync" } },
-        { "aio", { "threads", "native", "io_uring" } },
-        { "discard", { "ignore", "off", "unmap", "on" } },
-        { "werror", { "report", "ignore", "stop", "enospc" } },
-        { "rerror", { "report", "ignore", "stop" } },
-    };
-    for (size_t i = 0; i < sizeof tuning / sizeof tuning[0]; i++) {
-        const char *value = keyval_get(list, tuning[i].key);
-        if (value && !one_of(value, tuning[i].words))
-            return error_set(err, "%s: %s=%s: no such mode", opt, tuning[i].key, value);
-    }
-    return true;
-}
-
-bool option_drive(struct option_parser *p, const char *opt, const char *arg, struct error *err)
-{
-    static const char *const keys[] = { "file",   "format", "if",        "media",    "id",
-                                        "index",  "bus",    "unit",      "snapshot", "readonly",
-                                        "cache",  "aio",    "read-only", "discard",  "werror",
-                                        "rerror", NULL };
-    static const struct {
-        const char *name;
-        enum drive_if iface;
-        int units; /* a bus */
-    } ifs[] = { { "ide", DRIVE_IDE, 2 },
-                { "floppy", DRIVE_FLOPPY, 2 },
-                { "virtio", DRIVE_VIRTIO, 0 },
-                { "none", DRIVE_NONE, 0 } };
-    struct keyval *list;
-    if (!keyval_parse(arg, NULL, &list, opt, err))
-        return false;
-    struct drive_option *d = new_drive(DRIVE_IDE, keyval_get(list, "file"), -1);
-    const char *iface = keyval_get(list, "if"), *media = keyval_get(list, "media");
-    const char *format = keyval_get(list, "format"), *id = keyval_get(list, "id");
-    int units = 2, bus = -1, unit = -1;
-    bool ok = !bad_key(opt, list, keys, err) && check_drive_tuning(opt, list, err) &&
-              get_int(opt, list, "index", 255, &d->index, err) &&
-              get_int(opt, list, "bus", 255, &bus, err) &&
-              get_int(opt, list, "unit", 255, &unit, err) &&
-              get_bool(opt, list, "snapshot", &d->snapshot, err) &&
-              get_bool(opt, list, "readonly", &d->readonly, err) &&
-              get_bool(opt, list, "read-only", &d->readonly, err);
-    if (ok && iface) {
-        size_t i = 0;
-        while (i < 4 && strcmp(ifs[i].name, iface))
-            i++;
-        if (i == 4) {
-            ok = error_set(err, "%s: if=%s is not available (use ide, floppy, virtio or none)", opt,
-                           iface);
-        } else {
-            d->iface = ifs[i].iface;
-            units = ifs[i].units;
-        }
-    }
-    if (ok && media && strcmp(media, "disk") && strcmp(media, "cdrom"))
-        ok = error_set(err, "%s: media=%s: must be disk or cdrom", opt, media);
-    if (ok && format && strcmp(format, "raw"))
-        ok = error_set(err, "%s: format=%s is not available (use raw)", opt, format);
-    if (ok && (bus >= 0 || unit >= 0)) {
-        if (d->index >= 0)
-            ok = error_set(err, "%s: index= can't be used together with bus= and unit=", opt);
-        else if (units && unit >= units)
-            ok = error_set(err, "%s: unit=%d is out of range (0 to %d)", opt, unit, units - 1);
-        else if (units && (unit >= 0 || d->iface == DRIVE_IDE))
-            d->index = (bus > 0 ? bus : 0) * units + (unit > 0 ? unit : 0);
-    }
-    d->cdrom = media && !strcmp(media, "cdrom");
-    d->readonly |= d->cdrom;
-    if (format)
-        option_set_string(&d->format, format);
-    if (id)
-        option_set_string(&d->id, id);
-    keyval_free(list);
-    struct error ignored;
-    return add_drive(p, opt, d, ok ? err : &ignored) && ok;
-}
-
-bool option_snapshot(struct option_parser *p, const char *opt, const char *arg, struct error *err)
-{
-    p->snapshot = true;
     return true;
 }
 
