@@ -95,13 +95,22 @@ def link_change(pc):
     ping(pc, "10.0.2.2")
 
 
-def link_down_under_load(pc, servers):
-    pc.shell(f"wget -q -O /tmp/load http://10.0.2.2:{servers.http_port}/ &")
-    pc.shell("until [ -s /tmp/load ]; do usleep 10000; done", seconds=40)
+def pull_cable(pc):
     pc.monitor("set_link nic0 off")
     pc.shell("sleep 1")
     pc.monitor("set_link nic0 on")
+
+
+def link_down_under_load(pc, servers):
+    pc.shell(f"wget -q -O /tmp/load http://10.0.2.2:{servers.http_port}/ &")
+    pc.shell("until [ -s /tmp/load ]; do usleep 10000; done", seconds=40)
+    pull_cable(pc)
     same("download with a pulled cable", pc.shell("wait; md5sum < /tmp/load", seconds=200).split()[0], servers.file_md5)
+    counter = "/sys/class/net/eth0/statistics/tx_bytes"
+    pc.shell(f"before=$(cat {counter}); nc 10.0.2.2 {servers.sink_port} < /tmp/load > /tmp/sum &")
+    pc.shell(f"until [ $(cat {counter}) -gt $((before + 1000000)) ]; do usleep 10000; done", seconds=60)
+    pull_cable(pc)
+    same("upload with a pulled cable", pc.shell("wait; cat /tmp/sum", seconds=200), f"{servers.file_md5} {len(servers.file)}")
 
 
 def received(pc):

@@ -11,7 +11,8 @@ from test_nics import boot, ping
 from test_tap import Namespace, script
 from pc import Failure, same, scratch
 
-MEGABYTES = 3
+MEGABYTES = 3  # of random bytes
+REPEATED = 7
 
 
 def up(pc, modules, address):
@@ -19,17 +20,30 @@ def up(pc, modules, address):
     pc.shell("until [ $(cat /sys/class/net/eth0/carrier) = 1 ]; do sleep 0.2; done", seconds=40)
 
 
-def transfer(sender, receiver, address, port):
-    """Random bytes from guest to guest; returns when both agree on them."""
-    receiver.shell(f"nc -l -p {port} > /tmp/got & sleep 1")
-    sent = sender.shell(f"head -c {MEGABYTES << 20} /dev/urandom > /tmp/sent; nc {address} {port} < /tmp/sent; "
-                        "md5sum < /tmp/sent", seconds=300)
-    got = receiver.shell("wait; md5sum < /tmp/got", seconds=100)
-    same("bytes", got.split()[0], sent.split()[0])
+def make_file(pc):
+    """/tmp/sent: random bytes, again and again. Returns its checksum."""
+    pc.shell(f"head -c {MEGABYTES << 20} /dev/urandom > /tmp/part; for i in $(seq {REPEATED}); do cat /tmp/part; done > /tmp/sent",
+             seconds=100)
+    return pc.shell("md5sum < /tmp/sent", seconds=100).split()[0]
+
+
+def received(pc, md5):
+    same("bytes", pc.shell("wait; md5sum < /tmp/got; rm /tmp/got", seconds=300).split()[0], md5)
+
+
+def streams(*transfers):
+    """Bytes of /tmp/sent over TCP connections at the same time: (sender, receiver, receiver's address, checksum)."""
+    for _, receiver, _, _ in transfers:
+        receiver.shell("nc -l -p 5000 > /tmp/got & sleep 1")
+    for sender, _, address, _ in transfers:
+        sender.shell(f"nc {address} 5000 < /tmp/sent > /dev/null &")
+    for _, receiver, _, md5 in transfers:
+        received(receiver, md5)
 
 
 def test_two_machines_and_a_hub(emulator):
-    """Ours has its card and the wire on a hub; the other machine is QEMU's."""
+    """Ours has its card and the wire on a hub; the other machine is QEMU's. TCP streams both ways at once, then files over
+    HTTP, 22 MB each."""
     path = scratch("wire")
     wire = f"stream,id=wire,addr.type=unix,addr.path={path}"
     with boot("qemu", "amd64", "-netdev", wire + ",server=on", "-device", "e1000,netdev=wire") as theirs:
@@ -39,8 +53,13 @@ def test_two_machines_and_a_hub(emulator):
             up(ours, "virtio_pci virtio_net", "10.9.0.2")
             ping(ours, "10.9.0.1")
             ping(theirs, "10.9.0.2", 1472)
-            transfer(ours, theirs, "10.9.0.1", 5000)
-            transfer(theirs, ours, "10.9.0.2", 5001)
+            out, back = (ours, theirs, "10.9.0.1", make_file(ours)), (theirs, ours, "10.9.0.2", make_file(theirs))
+            streams(out, back)
+            for server, client, _, md5 in (out, back):
+                server.shell("httpd -p 80 -h /tmp")
+                address = "10.9.0.2" if server is ours else "10.9.0.1"
+                client.shell(f"wget -q -O /tmp/got http://{address}/sent", seconds=300)
+                received(client, md5)
             same("dropped", ends.counter(ours, "wire", "dropped"), 0)
 
 
