@@ -15,6 +15,8 @@
  * read, as TCP would do, and a stream that takes nothing meanwhile is closed, for the sake of the
  * others.
  *
+ * Bytes for a TCP connection go on as they come; other packets wait until they are whole.
+ *
  * A host goes through the resolver, and the first of its addresses that the filter allows is the
  * one that is connected to.
  */

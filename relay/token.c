@@ -165,7 +165,8 @@ enum token_verdict token_verify(const struct relay *relay, struct relay_bytes to
     return verdict;
 }
 
-char *token_make(const struct secret *s, const char *claims, struct error *err)
+/* Signs @claims; malloc'd, NULL and @err: they are wrong or too long. */
+static char *make(const struct secret *s, const char *claims, struct error *err)
 {
     struct policy *p = policy_new_closed();
     uint64_t expires;
@@ -255,7 +256,7 @@ int token_command(int argc, char **argv)
         return complain("", "--secret and --expires are needed (see --help)");
     snprintf(shown, sizeof shown, "expires=%llu%s", (unsigned long long)expires, claims);
     struct secret *s = secret_read(file, &err);
-    char *token = s ? token_make(s, shown, &err) : NULL;
+    char *token = s ? make(s, shown, &err) : NULL;
     secret_free(s);
     if (!token)
         return complain("", err.msg);

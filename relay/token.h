@@ -23,8 +23,6 @@ void secret_free(struct secret *s);
 /* GOOD: *@policy (one reference) and *@expires. */
 enum token_verdict token_verify(const struct relay *relay, struct relay_bytes token,
                                 struct policy **policy, uint64_t *expires, struct error *err);
-/* Signs @claims; malloc'd, NULL and @err: they are wrong or too long. */
-char *token_make(const struct secret *s, const char *claims, struct error *err);
 /* `slipway-relay token ...`: the arguments after "token". Returns the exit status. */
 int token_command(int argc, char **argv);
 

@@ -228,7 +228,8 @@ static void break_off(struct relay_client *c, unsigned code, const char *why)
     connection_over(c, true, why);
 }
 
-void client_fail(struct relay_client *c, enum relay_error error, const char *text)
+/* The connection ends since the other end broke the rules. */
+static void fail(struct relay_client *c, enum relay_error error, const char *text)
 {
     char why[STATUS_MAX];
     size_t len = strlen(text);
@@ -348,7 +349,7 @@ void relay_client_received(struct relay_client *c, bool binary, const uint8_t *d
             return; /* a FAIL, or something that it led to */
     }
     if (error) {
-        client_fail(c, error, "the relay's message is wrong");
+        fail(c, error, "the relay's message is wrong");
         return;
     }
     relay_client_flush(c); /* credit, and answers to what came */

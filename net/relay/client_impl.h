@@ -81,8 +81,6 @@ void client_put(struct relay_client *c, const struct relay_message *msg);
 bool client_room(struct relay_client *c, size_t len);
 /* Something was put in by hand. */
 void client_ask_flush(struct relay_client *c);
-/* The connection ends since the other end broke the rules. */
-void client_fail(struct relay_client *c, enum relay_error error, const char *text);
 
 /* ---- channel.c ---- */
 
