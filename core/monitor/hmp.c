@@ -17,6 +17,12 @@ static void say_error(struct text *out, const struct error *err)
     text_printf(out, "Error: %s\n", err->msg);
 }
 
+void hmp_say(struct text *out, bool ok, const struct error *err)
+{
+    if (!ok)
+        say_error(out, err);
+}
+
 static void cmd_quit(struct machine *m, struct text *out, const struct hmp_arg *a)
 {
     machine_request_shutdown(m, SHUTDOWN_HOST_QMP_QUIT, 0);

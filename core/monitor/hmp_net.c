@@ -8,12 +8,6 @@
 #include "monitor/monitor_impl.h"
 #include "net/net.h"
 
-static void say(struct text *out, bool ok, const struct error *err)
-{
-    if (!ok)
-        text_printf(out, "Error: %s\n", err->msg);
-}
-
 void hmp_info_network(struct machine *m, struct text *out, const struct hmp_arg *a)
 {
     net_info(m, out);
@@ -30,43 +24,43 @@ void hmp_set_link(struct machine *m, struct text *out, const struct hmp_arg *a)
     if (strcmp(a[1].s, "on") && strcmp(a[1].s, "off"))
         text_puts(out, "Expected 'on' or 'off'\nTry \"help set_link\" for more information\n");
     else
-        say(out, net_set_link_by_name(m, a[0].s, !strcmp(a[1].s, "on"), &err), &err);
+        hmp_say(out, net_set_link_by_name(m, a[0].s, !strcmp(a[1].s, "on"), &err), &err);
 }
 
 void hmp_netdev_add(struct machine *m, struct text *out, const struct hmp_arg *a)
 {
     struct error err;
-    say(out, netdev_add(m, a[0].s, &err), &err);
+    hmp_say(out, netdev_add(m, a[0].s, &err), &err);
 }
 
 void hmp_netdev_del(struct machine *m, struct text *out, const struct hmp_arg *a)
 {
     struct error err;
-    say(out, netdev_del(m, a[0].s, &err), &err);
+    hmp_say(out, netdev_del(m, a[0].s, &err), &err);
 }
 
 void hmp_device_add(struct machine *m, struct text *out, const struct hmp_arg *a)
 {
     struct error err;
-    say(out, machine_device_add(m, a[0].s, &err), &err);
+    hmp_say(out, machine_device_add(m, a[0].s, &err), &err);
 }
 
 void hmp_device_del(struct machine *m, struct text *out, const struct hmp_arg *a)
 {
     struct error err;
-    say(out, machine_device_del(m, a[0].s, &err), &err);
+    hmp_say(out, machine_device_del(m, a[0].s, &err), &err);
 }
 
 void hmp_object_add(struct machine *m, struct text *out, const struct hmp_arg *a)
 {
     struct error err;
-    say(out, net_object_add(m, a[0].s, &err), &err);
+    hmp_say(out, net_object_add(m, a[0].s, &err), &err);
 }
 
 void hmp_object_del(struct machine *m, struct text *out, const struct hmp_arg *a)
 {
     struct error err;
-    say(out, net_object_del(m, a[0].s, &err), &err);
+    hmp_say(out, net_object_del(m, a[0].s, &err), &err);
 }
 
 void hmp_announce_self(struct machine *m, struct text *out, const struct hmp_arg *a)

@@ -40,28 +40,22 @@ static bool incoming(struct machine *m, const char *uri, struct error *err)
     return true;
 }
 
-static void say(struct text *out, bool ok, const struct error *err)
-{
-    if (!ok)
-        text_printf(out, "Error: %s\n", err->msg);
-}
-
 void hmp_savevm(struct machine *m, struct text *out, const struct hmp_arg *a)
 {
     struct error err;
-    say(out, snapshot_save_named(m, a[0].given ? a[0].s : NULL, &err), &err);
+    hmp_say(out, snapshot_save_named(m, a[0].given ? a[0].s : NULL, &err), &err);
 }
 
 void hmp_loadvm(struct machine *m, struct text *out, const struct hmp_arg *a)
 {
     struct error err;
-    say(out, snapshot_load_named(m, a[0].s, &err), &err);
+    hmp_say(out, snapshot_load_named(m, a[0].s, &err), &err);
 }
 
 void hmp_delvm(struct machine *m, struct text *out, const struct hmp_arg *a)
 {
     struct error err;
-    say(out, snapshot_delete(m, a[0].s, &err), &err);
+    hmp_say(out, snapshot_delete(m, a[0].s, &err), &err);
 }
 
 void hmp_info_snapshots(struct machine *m, struct text *out, const struct hmp_arg *a)
@@ -72,13 +66,13 @@ void hmp_info_snapshots(struct machine *m, struct text *out, const struct hmp_ar
 void hmp_migrate(struct machine *m, struct text *out, const struct hmp_arg *a)
 {
     struct error err;
-    say(out, migrate(m, a[1].s, &err), &err); /* a[0]: -d, it is over at once anyway */
+    hmp_say(out, migrate(m, a[1].s, &err), &err); /* a[0]: -d, it is over at once anyway */
 }
 
 void hmp_migrate_incoming(struct machine *m, struct text *out, const struct hmp_arg *a)
 {
     struct error err;
-    say(out, incoming(m, a[0].s, &err), &err);
+    hmp_say(out, incoming(m, a[0].s, &err), &err);
 }
 
 static bool with_uri(struct qmp_call *c,

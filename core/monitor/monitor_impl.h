@@ -53,6 +53,8 @@ void jit_info_json(const struct machine *m, struct text *out);  /* an object */
 
 /* hmp.c: runs one line; what it prints (with plain \n) goes to @out. */
 void hmp_execute(struct machine *m, const char *line, struct text *out);
+/* What @err says, unless a command's work was done (@ok). */
+void hmp_say(struct text *out, bool ok, const struct error *err);
 /* readline.c */
 #define HMP_PROMPT "(qemu) "
 void readline_show_prompt(struct monitor *mon);

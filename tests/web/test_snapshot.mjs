@@ -27,7 +27,7 @@ export async function test_a_state_goes_to_a_file_and_back_and_is_kept_in_the_br
   const page = await grub(t);
   await type(page, 'echo before');
   await t.eventually(text(page), /\nbefore/, 'the echo');
-  await page.getByText('Saved states').click();
+  await page.getByText('States', { exact: true }).click();
   const file = path.join(pictures, 'pc.state.gz');
   fs.writeFileSync(file, await t.download(page, () => page.getByRole('button', { name: 'Save to a file' }).click()));
   await page.getByRole('button', { name: 'Keep in this browser' }).click();
@@ -64,7 +64,7 @@ export async function test_a_full_storage_is_told(t) {
       throw new DOMException('no room', 'QuotaExceededError');
     };
   });
-  await page.getByText('Saved states').click();
+  await page.getByText('States', { exact: true }).click();
   await page.getByRole('button', { name: 'Keep in this browser' }).click();
   await t.message(page, /storage is full: delete a saved state below, or save this one to a file/);
 }

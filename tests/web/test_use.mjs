@@ -75,7 +75,7 @@ export async function test_the_keyboard_is_enough(t) {
     await page.keyboard.press('Tab');
     seen.push(await focus());
   }
-  t.match(seen.join(' | '), /^start \| Labs \| Files \| Saved states \| Linux with a network.* \| Memory test.* \| Labs.* \| files \| command$/, 'the order');
+  t.match(seen.join(' | '), /^start \| Labs \| Files \| States \| Linux with a network.* \| Memory test.* \| Labs.* \| files \| command$/, 'the order');
   await page.locator('#command').press('Control+Enter');
   await t.eventually(() => page.locator('#state').textContent(), /^running$/, 'the state');
   await page.locator('#screen-tab').focus();
