@@ -310,7 +310,7 @@ static void call_slow(struct emit *e, const struct way *w, enum jit_helper fn)
     uint32_t info = JIT_INFO(aligned ? 16 : w->bytes, w->seg, write);
     if (aligned)
         info |= JIT_INFO_ALIGNED;
-    if (groups_wanted(e, w->group))
+    if (w->group && groups_wanted(e, w->group))
         info |= JIT_INFO_GROUP(w->off, w->group->high - w->group->low, w->group->write);
     emit_i32(e, emit_point(e));
     emit_i32(e, (int32_t)info);
