@@ -24,7 +24,7 @@ def ip(*words):
     return p.stdout
 
 
-def answer(client, channel, question, accept, tries=15):
+def answer(client, channel, question, accept, tries=60):
     """Sends a frame until one comes that `accept` takes."""
     client.socket.settimeout(1)
     for _ in range(tries):
