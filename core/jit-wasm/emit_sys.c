@@ -278,6 +278,7 @@ static void emit_swapgs(struct emit *e, const struct insn *i)
         get_local(e, stores[k].value);
         emit_store_end(e, W_I64_STORE, stores[k].to);
     }
+    groups_forget(e);
 }
 static bool is_swapgs(const struct insn *i)
 {
@@ -323,6 +324,7 @@ static void emit_write_base(struct emit *e, const struct insn *i)
         get_local(e, v);
         emit_store_end(e, W_I64_STORE, to[k]);
     }
+    groups_forget(e);
 }
 
 /* ---- what does nothing here: PAUSE, fences, PREFETCHW, ENDBR ---- */

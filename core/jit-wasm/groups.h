@@ -77,7 +77,7 @@ void groups_insn(struct emit *e, const struct group_state *before);
 void groups_changed(struct emit *e, unsigned reg);
 /* RSP is what @reg was in @before plus @bytes. */
 void groups_stack(struct emit *e, struct known reg, int32_t bytes);
-/* C ran that may have changed mappings or anything else. */
+/* C ran that may have changed mappings or anything else, or a segment's base changed. */
 void groups_forget(struct emit *e);
 
 /* The operand whose effective address is emitted next: that of the instruction, one on the stack

@@ -164,6 +164,48 @@ after_iret:
     mov al, [gs:0x10]
     CHECK_EQ al, 0x99
     swapgs
+    ; Accesses near one another, with another base in between, often enough to be translated.
+    mov ecx, 0xC0000101
+    mov eax, 0x72000
+    xor edx, edx
+    wrmsr
+    mov dword [abs 0x72010], 1
+    mov dword [abs 0x72014], 2
+    mov dword [abs 0x71010], 0x10
+    mov dword [abs 0x71014], 0x20
+    mov ecx, 2000
+.bases:
+    mov ebx, [gs:0x10]
+    add ebx, [gs:0x14]
+    swapgs
+    add ebx, [gs:0x10]
+    add ebx, [gs:0x14]
+    swapgs
+    CHECK_EQ ebx, 0x33
+    dec ecx
+    jnz .bases
+    mov eax, 7
+    xor ecx, ecx
+    cpuid
+    test bl, 1                                   ; FSGSBASE
+    jz .no_bases
+    mov rax, cr4
+    bts eax, 16
+    mov cr4, rax
+    mov ecx, 2000
+.write_bases:
+    mov eax, 0x72000
+    db 0xF3, 0x48, 0x0F, 0xAE, 0xD8              ; WRGSBASE RAX
+    mov ebx, [gs:0x10]
+    add ebx, [gs:0x14]
+    mov eax, 0x71000
+    db 0xF3, 0x48, 0x0F, 0xAE, 0xD8              ; WRGSBASE RAX
+    add ebx, [gs:0x10]
+    add ebx, [gs:0x14]
+    CHECK_EQ ebx, 0x33
+    dec ecx
+    jnz .write_bases
+.no_bases:
     RUN_USER user_swapgs
     CHECK_EXC 13, 0
     ; Gone in 64-bit mode.
