@@ -32,9 +32,10 @@ def received(pc, md5):
 
 
 def streams(*transfers):
-    """Bytes of /tmp/sent over TCP connections at the same time: (sender, receiver, receiver's address, checksum)."""
+    """Bytes of /tmp/sent over TCP connections at the same time: (sender, receiver, receiver's address, checksum). The
+    receiver's input never ends: it would close its direction at once otherwise, and the sender's nc ends when it hears so."""
     for _, receiver, _, _ in transfers:
-        receiver.shell("nc -l -p 5000 > /tmp/got & sleep 1")
+        receiver.shell("mkfifo /tmp/silence; nc -l -p 5000 <> /tmp/silence > /tmp/got & sleep 1")
     for sender, _, address, _ in transfers:
         sender.shell(f"nc {address} 5000 < /tmp/sent > /dev/null &")
     for _, receiver, _, md5 in transfers:
