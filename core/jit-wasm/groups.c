@@ -282,27 +282,24 @@ bool groups_wanted(const struct emit *e, const struct group *g)
     return g && g->first < e->groups->next && g->last >= e->groups->next;
 }
 
-static void look_again(struct emit *e, const struct group *own)
+/* The first local from @k on with a group other than @own that is wanted, GROUP_LOCALS if none. */
+static unsigned next_wanted(const struct emit *e, const struct group *own, unsigned k)
 {
     const struct groups *s = e->groups;
-    for (unsigned k = 0; k < GROUP_LOCALS; k++) {
-        const struct group *g = s->owner[k] >= 0 ? &s->all[s->owner[k]] : NULL;
-        if (g == own || !groups_wanted(e, g))
-            continue;
-        emit_i32(e, 0);
-        set_local(e, s->local[k]);
-    }
-}
-
-static bool others_wanted(const struct emit *e, const struct group *own)
-{
-    const struct groups *s = e->groups;
-    for (unsigned k = 0; k < GROUP_LOCALS; k++) {
+    for (; k < GROUP_LOCALS; k++) {
         const struct group *g = s->owner[k] >= 0 ? &s->all[s->owner[k]] : NULL;
         if (g != own && groups_wanted(e, g))
-            return true;
+            break;
     }
-    return false;
+    return k;
+}
+
+static void look_again(struct emit *e, const struct group *own)
+{
+    for (unsigned k = 0; (k = next_wanted(e, own, k)) < GROUP_LOCALS; k++) {
+        emit_i32(e, 0);
+        set_local(e, e->groups->local[k]);
+    }
 }
 
 void groups_after_slow(struct emit *e, const struct group *own)
@@ -311,7 +308,7 @@ void groups_after_slow(struct emit *e, const struct group *own)
         emit_load_fixed(e, W_I32_LOAD, &jit_shared.host);
         set_local(e, own->local);
     }
-    if (!others_wanted(e, own))
+    if (next_wanted(e, own, 0) == GROUP_LOCALS)
         return;
     emit_load_fixed(e, W_I32_LOAD, &jit_shared.moved);
     unlikely_next(e);
