@@ -21,16 +21,6 @@ static uint64_t insns;
 static char path[] = "/tmp/slipway-ac97-XXXXXX";
 static struct audio_option audiodev = { .driver = "wav", .id = "a", .path = path, .rate = RATE };
 
-static void pass(int64_t ns)
-{
-    int64_t end = clock_now_ns(&m->clock) + ns;
-    while (clock_deadline_ns(&m->clock) <= end) {
-        clock_warp_to(&m->clock, clock_deadline_ns(&m->clock));
-        clock_run_timers(&m->clock);
-    }
-    clock_warp_to(&m->clock, end);
-}
-
 static void setup(void)
 {
     struct error err = { "" };
@@ -139,10 +129,10 @@ static void two_buffers(void)
     CHECK_EQ(inb(PO + 4), 0);
     CHECK_EQ(inb(PO + 0xa), 1);
     CHECK_EQ(inw(PO + 8), 960);
-    pass(5 * MS);
+    board_pass(5 * MS);
     CHECK_EQ(inw(PO + 8), 480);
     CHECK_EQ(pirq_level[1], 0);
-    pass(5 * MS + MS);
+    board_pass(5 * MS + MS);
     CHECK_EQ(inw(PO + 6), 8);
     CHECK_EQ(inb(PO + 4), 1);
     CHECK_EQ(inl(NABM + 0x30), 0x140);
@@ -150,7 +140,7 @@ static void two_buffers(void)
     outw(PO + 6, 8);
     CHECK_EQ(pirq_level[1], 0);
     CHECK_EQ(inl(NABM + 0x30), 0x100);
-    pass(20 * MS);
+    board_pass(20 * MS);
     CHECK_EQ(inw(PO + 6), 0xf); /* halted, at the last, which is done */
     CHECK_EQ(inw(PO + 8), 0);
     CHECK_EQ(pirq_level[1], 1);
@@ -168,7 +158,7 @@ static void two_buffers(void)
     outb(PO + 5, 2);
     CHECK_EQ(inw(PO + 6), 0);
     CHECK_EQ(inb(PO + 4), 2);
-    pass(10 * MS);
+    board_pass(10 * MS);
     CHECK_EQ(file_frames(got[0], 4096), 1008);
     teardown();
 }
@@ -181,15 +171,15 @@ static void volume_and_pause(void)
         dma_write32(&m->mem, DATA + FRAME * i, 0x2710d8f0); /* 10000, -10000 */
     descriptor(0, DATA, 1920);
     start(0, 0);
-    pass(2 * MS);             /* muted */
+    board_pass(2 * MS);       /* muted */
     outw(NAM + 0x02, 0x0400); /* left: 6 dB down */
     outw(NAM + 0x18, 0x0808);
-    pass(2 * MS);
+    board_pass(2 * MS);
     outb(PO + 0xb, 0);
-    pass(50 * MS);
+    board_pass(50 * MS);
     CHECK_EQ(inw(PO + 6), 1);
     outb(PO + 0xb, 1);
-    pass(50 * MS);
+    board_pass(50 * MS);
     CHECK_EQ(file_frames(got[0], 4096), 960);
     CHECK_EQ(got[50][0], 0);
     CHECK(got[150][0] > -5100 && got[150][0] < -4900);
@@ -198,7 +188,7 @@ static void volume_and_pause(void)
     /* 12 dB up: it is cut off. */
     outw(NAM + 0x18, 0);
     start(0, 0);
-    pass(30 * MS);
+    board_pass(30 * MS);
     CHECK_EQ(file_frames(got[0], 4096), 1920);
     CHECK_EQ(got[1500][1], 32767);
     CHECK(got[1500][0] < -19000);
@@ -214,7 +204,7 @@ static void another_rate(void)
     descriptor(0, DATA, 1600);
     outw(NAM + 0x2c, 8000);
     start(0, 0);
-    pass(200 * MS);
+    board_pass(200 * MS);
     long n = file_frames(got[0], 9000);
     CHECK(n > 4780 && n < 4820);
     for (int i = 12; i < 4780; i++) /* six times as many, between what was given */
@@ -239,10 +229,10 @@ static void two_devices_are_mixed(void)
         frames[i][0] = 200;
         frames[i][1] = i < 240 ? 32767 : -32768;
     }
-    pass(10 * MS);
+    board_pass(10 * MS);
     audio_write(other, frames[0], 480); /* waits for the card's next 10 ms */
     CHECK_EQ(file_frames(got[0], 4096), 256);
-    pass(50 * MS);
+    board_pass(50 * MS);
     audio_pause(other);
     audio_close(other);
     CHECK_EQ(file_frames(got[0], 4096), 960);
@@ -263,7 +253,7 @@ static void recording_gives_silence(void)
     descriptor(0, DATA, IOC | 96);
     outl(NABM, RING);
     outb(NABM + 0xb, 0x11);
-    pass(10 * MS);
+    board_pass(10 * MS);
     CHECK_EQ(dma_read32(&m->mem, DATA), 0);
     CHECK_EQ(dma_read32(&m->mem, DATA + 47 * 4), 0);
     CHECK_EQ(dma_read32(&m->mem, DATA + 48 * 4), 0xdeadbeef);
@@ -272,7 +262,7 @@ static void recording_gives_silence(void)
     descriptor(0, DATA + 0x1000, 96);
     outl(NABM + 0x20, RING);
     outb(NABM + 0x2b, 1);
-    pass(MS);
+    board_pass(MS);
     CHECK_EQ(inw(NABM + 0x28), 48);
     teardown();
 }
@@ -284,23 +274,23 @@ static void lengths_of_zero_and_bad_addresses(void)
     for (unsigned i = 0; i < 32; i++)
         descriptor(i, 0xfffffff0, IOC);
     start(31, 0x14);
-    pass(2 * MS);
+    board_pass(2 * MS);
     CHECK_EQ(inw(PO + 6), 0xf);
     CHECK_EQ(inb(PO + 4), 31);
     for (unsigned i = 0; i < 32; i++)
         descriptor(i, 0xfffffff0, IOC | 0xffff);
     start(31, 0x14);
-    pass(100 * MS);
+    board_pass(100 * MS);
     CHECK_EQ(inw(PO + 6), 0);
     /* A ring that isn't in memory at all. */
     outb(PO + 0xb, 2);
     outl(PO, 0xfffffff8);
     outb(PO + 0xb, 0x15);
-    pass(3000 * MS);
+    board_pass(3000 * MS);
     /* A jump of time isn't made up for. */
     start(31, 0);
     clock_warp_to(&m->clock, clock_now_ns(&m->clock) + 100000 * MS);
-    pass(MS);
+    board_pass(MS);
     CHECK_EQ(inw(PO + 6) & 1, 0);
     teardown();
 }
@@ -315,20 +305,20 @@ static void state_is_saved(void)
     fill(DATA, 960);
     descriptor(0, DATA, 1920);
     start(0, 0x14);
-    pass(10 * MS);
+    board_pass(10 * MS);
     size_t len = device_save(dev, state, sizeof state);
     CHECK(len <= sizeof state);
     outb(PO + 0xb, 2);
     CHECK(device_load(dev, state, len, &err));
     CHECK_EQ(inw(PO + 8), 960);
-    pass(30 * MS);
+    board_pass(30 * MS);
     CHECK_EQ(file_frames(got[0], 8192), 960);
     CHECK_EQ(got[959][0], 959);
     for (int round = 0; round < 300; round++) { /* a state that nobody saved */
         for (size_t i = 256; i < len; i++)
             state[i] = (uint8_t)rnd();
         device_load(dev, state, len, &err);
-        pass(30 * MS);
+        board_pass(30 * MS);
         inl(NABM + 4);
     }
     teardown();
@@ -352,7 +342,7 @@ static void random_registers(void)
         else
             mem_read(&m->io, port, size);
         if (rnd() % 16 == 0)
-            pass(rnd() % 1000000);
+            board_pass(rnd() % 1000000);
     }
     teardown();
 }

@@ -15,17 +15,6 @@ static void set_a20(void *opaque, int n, int level)
     a20 = level;
 }
 
-/* Virtual time forward; timers run at their times. */
-static void pass(int64_t ns)
-{
-    int64_t end = clock_now_ns(&m->clock) + ns;
-    while (clock_deadline_ns(&m->clock) <= end) {
-        clock_warp_to(&m->clock, clock_deadline_ns(&m->clock));
-        clock_run_timers(&m->clock);
-    }
-    clock_warp_to(&m->clock, end);
-}
-
 static void setup(void)
 {
     struct irq line = { set_a20, NULL, 0 };
@@ -41,7 +30,7 @@ static void setup(void)
 /* The next byte, waiting for it; -1: none comes. */
 static int get(void)
 {
-    for (int i = 0; i < 20; i++, pass(MS)) {
+    for (int i = 0; i < 20; i++, board_pass(MS)) {
         if (inb(0x64) & 1)
             return inb(0x60);
     }
@@ -215,12 +204,12 @@ static void byte_stays_until_the_next_arrives(void)
     CHECK_EQ(inb(0x60), 0x1e);
     CHECK_EQ(isa_level[1], 0);
     CHECK_EQ(inb(0x60), 0x1e); /* a chained handler */
-    pass(MS);
+    board_pass(MS);
     CHECK_EQ(isa_edges[1], 2);
     CHECK_EQ(inb(0x60), 0x9e);
     set_mode(0x42); /* no interrupt */
     press(0x04);
-    pass(MS);
+    board_pass(MS);
     CHECK_EQ(isa_edges[1], 2);
     CHECK_EQ(inb(0x64) & 0x21, 1);
     board_free();
@@ -255,7 +244,7 @@ static void mouse_packets(void)
     CHECK_EQ(get(), -1);
     CHECK_EQ(mouse(0xf6), 0xfa);
     CHECK_EQ(mouse(0xf4), 0xfa);
-    pass(MS);
+    board_pass(MS);
     input_pointer_rel(m, 5, 7, 0, 1); /* down on the screen is negative */
     CHECK_EQ(isa_level[12], 1);
     CHECK_BYTES(0x29, 5, 0xf9);
@@ -346,9 +335,9 @@ static void sendkey_presses_and_releases(void)
     CHECK_EQ(input_parse_combo("a", hids, &err), 1);
     CHECK(input_send_combo(m, hids, 1, 0));
     CHECK_BYTES(0x1d, 0x38, 0xe0, 0x53);
-    pass(45 * MS);
+    board_pass(45 * MS);
     CHECK_BYTES(0xe0, 0xd3, 0xb8, 0x9d, 0x1e);
-    pass(100 * MS);
+    board_pass(100 * MS);
     CHECK_BYTES(0x9e);
     CHECK_EQ(input_parse_combo("ctrl-nokey", hids, &err), 0);
     CHECK_STR(err.msg, "key 'nokey' is unknown");
@@ -390,7 +379,7 @@ static void fuzz(void)
             input_pointer_rel(m, (int)seed >> 16, (int)seed >> 8, value - 128, seed >> 9 & 31);
             break;
         case 9: input_pointer_abs(m, (int)seed, (int)(seed * 7), 0, 0); break;
-        case 10: pass(value * 10000); break;
+        case 10: board_pass(value * 10000); break;
         case 11: inb(0x64); break;
         default: inb(0x60);
         }
