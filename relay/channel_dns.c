@@ -65,8 +65,9 @@ static bool dns_message(struct channel *ch, const struct relay_message *m)
         q->next = c->questions;
         c->questions = q;
         c->under_way++;
-        struct query *query = query_send(ch->session->relay->resolver, m->query.dns.data,
-                                         m->query.dns.len, answered, q);
+        struct session *s = ch->session;
+        struct query *query = query_send(s->relay->resolver, s->connection->peer_key,
+                                         m->query.dns.data, m->query.dns.len, answered, q);
         if (query)
             q->query = query; /* else it has been answered, and freed */
     }

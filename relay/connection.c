@@ -1,14 +1,30 @@
 /*
- * WebSocket connections. Messages wait in a list, each in a block with room for libwebsockets'
- * header in front, and leave when the socket takes more; so what is added during a turn of the loop
- * goes out together. A block is one WebSocket message. Senders that can wait look at
- * connection_is_full() and are called when the queue is short again; those that can't are bounded
- * by CONNECTION_MOST, at which a client that doesn't read is cut off.
+ * WebSocket connections. libwebsockets does TLS, HTTP and the handshake; from there on bytes and
+ * frames are read and written here (wire.c, websocket.c), since its framing looks at each byte of a
+ * frame by itself, copies what the socket doesn't take, and asks the system twice for each write.
+ * It keeps what belongs to the connection and closes it in the end, so that its list of connections
+ * and its time limit stay true; its own watch of the socket is off.
+ *
+ * In: the socket is read into one piece of memory for all connections, frames are unmasked there,
+ * and their payload goes to the endpoint. What comes before the handshake's answer, which RFC 6455
+ * 4.1 forbids, is in libwebsockets' buffer: such a connection is closed. One whose answer didn't
+ * fit the socket, since it doesn't read what it asked for before, isn't taken at all.
+ *
+ * Out: messages wait in a list, each in a block with room for its header in front. What is added
+ * during a turn of the loop goes out together at its end. Only what the socket didn't take then
+ * waits for an event. Long pieces of streams are sent at once. A block is one frame. Senders that
+ * can wait look at connection_is_full() and are called when the queue is short again; those that
+ * can't are bounded by CONNECTION_MOST, at which a client that doesn't read is cut off.
  *
  * A stream is read into the relay's one spare block, long, since how much will come isn't known. If
  * it fills a good part of it, the block goes into the queue as it is; if not, the bytes are copied.
- * So the queue's blocks have about the size of what is in them, and `queued` counts what else they
- * cost: a client that reads slowly can't have much kept for few bytes.
+ * So the queue's blocks have about the size of what is in them, and `queued` counts what they cost:
+ * a client that reads slowly can't have much kept for few bytes.
+ *
+ * The end. We close: the queue and a close frame are sent, then it is waited for the client's, the
+ * end of its bytes, or CLOSE_S. The client closes: its close frame is answered with the same code,
+ * then the socket is closed. After an error of framing, a close frame, and nothing of what comes is
+ * looked at. A connection is only freed where nothing of it is being used: settle().
  *
  * Rates: each connection has an allowance of bytes, both directions, and of frames, that grows with
  * time up to a quarter of a second's worth (but room for one batch at least). Below zero the
@@ -25,14 +41,61 @@
 
 enum {
     BLOCK_MIN = 2 << 10,
-    BLOCK_MAX = 64 << 10,                                /* messages are joined up to here */
-    BLOCK_COST = sizeof(struct outgoing) + LWS_PRE + 16, /* of one, beside its bytes */
+    BLOCK_MAX = 64 << 10, /* messages are joined up to here */
+    BLOCK_COST = sizeof(struct outgoing) + CONNECTION_FRONT + 16, /* of one, beside its bytes */
     PIECE_WHOLE = CONNECTION_PIECE / 4, /* as little is copied out of the spare block */
+    READ_MOST = 256 << 10,
+    READ_LEAST = 4 << 10,
     WRITES_AT_ONCE = 64,
     CLOSE_S = 5,
 };
 
+struct connections {
+    struct turns *turns;
+    struct connection *first, *last; /* that have work at the end of this turn */
+    struct outgoing *spare;          /* what streams are read into; NULL: none yet */
+    uint8_t input[READ_MOST];
+};
+
 static void release(void *owner);
+static void ready(void *owner, int events);
+
+/* ---- work at the end of the turn ---- */
+
+static void plan(struct connection *c)
+{
+    struct connections *all = c->relay->connections;
+    if (c->due)
+        return;
+    if (!all->first)
+        turns_set(all->turns, true);
+    c->due = true;
+    c->next = NULL;
+    c->previous = all->last;
+    if (all->last)
+        all->last->next = c;
+    else
+        all->first = c;
+    all->last = c;
+}
+
+static void unplan(struct connection *c)
+{
+    struct connections *all = c->relay->connections;
+    if (!c->due)
+        return;
+    c->due = false;
+    if (c->previous)
+        c->previous->next = c->next;
+    else
+        all->first = c->next;
+    if (c->next)
+        c->next->previous = c->previous;
+    else
+        all->last = c->previous;
+}
+
+/* ---- life ---- */
 
 /* An IPv6 client has a whole /64. Never 0 for a real one. */
 static uint64_t peer_key(int fd)
@@ -53,52 +116,75 @@ size_t connections_of_peer(const struct relay *relay, int fd)
     return (uintptr_t)table_get(&relay->by_address, peer_key(fd));
 }
 
-static void count_peer(struct connection *c, int change)
-{
-    struct table *t = &c->relay->by_address;
-    uintptr_t n = (uintptr_t)table_get(t, c->peer_key) + (uintptr_t)change;
-    if (n)
-        table_put(t, c->peer_key, (void *)n);
-    else
-        table_remove(t, c->peer_key);
-}
-
 struct connection *connection_new(struct relay *relay, struct lws *wsi,
                                   const struct endpoint *endpoint)
 {
-    struct connection *c = calloc(1, sizeof *c);
+    struct connection *c = lws_partial_buffered(wsi) ? NULL : calloc(1, sizeof *c);
     if (!c)
         return NULL;
     c->relay = relay;
     c->wsi = wsi;
     c->endpoint = endpoint;
+    c->early = true;
+    if (wire_open(&c->wire, wsi))
+        c->watch = watch_new(&relay->loop, c->wire.fd, ready, c);
+    c->peer_key = peer_key(c->wire.fd);
+    if (!c->watch || !table_count(&relay->by_address, c->peer_key, 1)) {
+        watch_free(c->watch);
+        wire_close(&c->wire);
+        free(c);
+        return NULL;
+    }
+    lws_rx_flow_control(wsi, 0);
+    plan(c);
     lws_get_peer_simple(wsi, c->peer, sizeof c->peer);
-    c->peer_key = peer_key(lws_get_socket_fd(wsi));
-    count_peer(c, 1);
     relay->metrics.clients++;
     relay->metrics.clients_total++;
     return c;
 }
 
+static void drop_block(struct connection *c, struct outgoing *o)
+{
+    c->queued -= o->cost;
+    c->relay->metrics.memory_bytes -= o->cost;
+    free(o);
+}
+
+/* All blocks from @first on, which is in the queue or NULL. */
+static void drop_from(struct connection *c, struct outgoing *first)
+{
+    while (first) {
+        struct outgoing *o = first;
+        first = o->next;
+        drop_block(c, o);
+    }
+}
+
 void connection_drop_queue(struct connection *c)
 {
-    while (c->head) {
-        struct outgoing *o = c->head;
-        c->head = o->next;
-        free(o);
-    }
-    c->tail = NULL;
-    c->relay->metrics.memory_bytes -= c->queued;
-    c->queued = 0;
+    struct outgoing *begun = c->head && c->head->header ? c->head : NULL;
+    drop_from(c, begun ? begun->next : c->head);
+    if (begun)
+        begun->next = NULL;
+    c->head = c->tail = begun;
 }
 
 void connection_free(struct connection *c)
 {
-    connection_drop_queue(c);
+    drop_from(c, c->head);
+    unplan(c);
     timer_free(c->rate_timer);
-    count_peer(c, -1);
+    watch_free(c->watch);
+    wire_close(&c->wire);
+    table_count(&c->relay->by_address, c->peer_key, -1);
     c->relay->metrics.clients--;
     free(c);
+}
+
+void connection_was_early(struct connection *c)
+{
+    connection_close(c, WEBSOCKET_PROTOCOL_ERROR);
+    c->deaf = true;
 }
 
 /* ---- rates ---- */
@@ -132,6 +218,19 @@ static bool overdrawn(const struct connection *c)
            (c->policy->max_frames_per_s && c->frames_left < 0);
 }
 
+/* What it waits for. */
+static void watch_again(struct connection *c)
+{
+    bool held = c->held && !c->ending;
+    bool read = !held && (!c->paused || c->ending);
+    bool write = !held && c->head && c->blocked;
+    if (c->wire.read_wants_write && read)
+        write = true;
+    if (c->wire.write_wants_read && write)
+        read = true;
+    watch_set(c->watch, (read ? UV_READABLE : 0) | (write ? UV_WRITABLE : 0));
+}
+
 static void hold_if_overdrawn(struct connection *c)
 {
     update_allowance(c);
@@ -142,7 +241,6 @@ static void hold_if_overdrawn(struct connection *c)
     if (!c->rate_timer)
         return;
     c->held = true;
-    lws_rx_flow_control(c->wsi, 0);
     timer_start(c->rate_timer, 20, 20);
 }
 
@@ -154,18 +252,17 @@ static void release(void *owner)
         return;
     timer_stop(c->rate_timer);
     c->held = false;
-    if (!c->paused)
-        lws_rx_flow_control(c->wsi, 1);
-    lws_callback_on_writable(c->wsi);
+    c->more |= wire_has_more(&c->wire);
+    plan(c);
 }
 
 void connection_pause(struct connection *c, bool on)
 {
-    if (c->paused == on || c->closing)
+    if (c->paused == on || c->ending)
         return;
     c->paused = on;
-    if (!c->held)
-        lws_rx_flow_control(c->wsi, !on);
+    c->more |= !on && wire_has_more(&c->wire);
+    plan(c);
 }
 
 void connection_limit(struct connection *c, const struct policy *p)
@@ -185,31 +282,112 @@ void connection_count_frames(struct connection *c, unsigned n)
 
 /* ---- in ---- */
 
-void connection_received(struct connection *c, const uint8_t *data, size_t len, bool binary,
-                         bool last)
+static void send_control(struct connection *c, enum websocket_opcode opcode, const void *data,
+                         size_t len);
+
+/* The last that is sent. */
+static void end(struct connection *c, uint16_t code)
 {
-    c->relay->metrics.received_bytes_total += len;
-    if (c->closing || !c->owner)
+    uint8_t payload[2] = { (uint8_t)(code >> 8), (uint8_t)code };
+    send_control(c, WEBSOCKET_CLOSE, payload, code == WEBSOCKET_NO_CODE ? 0 : sizeof payload);
+    c->ending = true;
+    lws_set_timeout(c->wsi, PENDING_TIMEOUT_CLOSE_SEND, CLOSE_S);
+    plan(c);
+}
+
+static void receive_control(struct connection *c, const struct websocket_event *e)
+{
+    switch (e->frame) {
+    case WEBSOCKET_PING:
+        if (!c->ending)
+            send_control(c, WEBSOCKET_PONG, e->data, e->len);
         return;
-    c->endpoint->receive(c->owner, data, len, binary, last);
+    case WEBSOCKET_CLOSE:
+        c->deaf = true;
+        c->peer_closed = true;
+        if (!c->ending) {
+            connection_drop_queue(c);
+            end(c, e->code);
+        }
+        return;
+    default: return;
+    }
+}
+
+static void receive_data(struct connection *c, const struct websocket_event *e)
+{
+    c->relay->metrics.received_bytes_total += e->len;
+    if (!c->closing && !c->ending && c->owner)
+        c->endpoint->receive(c->owner, e->data, e->len, e->binary, e->last);
+}
+
+static void receive(struct connection *c, uint8_t *data, size_t len)
+{
+    struct websocket_event e;
+    while (len && !c->deaf) {
+        size_t used = websocket_receive(&c->in, data, len, &e);
+        data += used;
+        len -= used;
+        switch (e.type) {
+        case WEBSOCKET_NOTHING: return;
+        case WEBSOCKET_DATA: receive_data(c, &e); break;
+        case WEBSOCKET_CONTROL: receive_control(c, &e); break;
+        case WEBSOCKET_ERROR:
+            connection_close(c, e.code);
+            c->deaf = true;
+            return;
+        }
+    }
+}
+
+/* Reads the socket once. */
+static void read_some(struct connection *c)
+{
+    uint8_t *in = c->relay->connections->input;
+    size_t room = READ_MOST;
+    c->more = false;
+    if ((c->held || c->paused) && !c->ending)
+        return;
+    if (c->policy && c->policy->max_bytes_per_s && c->bytes_left < READ_MOST)
+        room = c->bytes_left < READ_LEAST ? READ_LEAST : (size_t)c->bytes_left;
+    ssize_t n = wire_read(&c->wire, in, room);
+    if (n == WIRE_LATER)
+        return;
+    if (n <= 0) {
+        c->broken = true;
+        return;
+    }
+    receive(c, in, (size_t)n);
     if (c->policy) {
-        c->bytes_left -= (int64_t)len;
+        c->bytes_left -= n;
         hold_if_overdrawn(c);
     }
+    c->more = wire_has_more(&c->wire);
+    if (c->more)
+        plan(c);
 }
 
 /* ---- out ---- */
 
 static struct outgoing *new_block(size_t room)
 {
-    struct outgoing *o = malloc(sizeof *o + LWS_PRE + room);
+    struct outgoing *o = malloc(sizeof *o + CONNECTION_FRONT + room);
     if (o)
-        *o = (struct outgoing){ .last = SIZE_MAX, .room = room };
+        *o = (struct outgoing){ .last = SIZE_MAX, .room = room, .opcode = WEBSOCKET_BINARY };
     return o;
 }
 
-static void append(struct connection *c, struct outgoing *o)
+static void account(struct connection *c, struct outgoing *o, size_t more)
 {
+    o->cost += more;
+    c->queued += more;
+    c->relay->metrics.memory_bytes += more;
+    c->was_full |= connection_is_full(c);
+}
+
+static void append(struct connection *c, struct outgoing *o, size_t bytes)
+{
+    account(c, o, bytes + BLOCK_COST);
     if (c->tail)
         c->tail->next = o;
     else
@@ -226,9 +404,10 @@ static struct outgoing *widen(struct connection *c, size_t len)
         room *= 2;
     while (*link != o)
         link = &(*link)->next;
-    o = realloc(o, sizeof *o + LWS_PRE + room);
+    o = realloc(o, sizeof *o + CONNECTION_FRONT + room);
     if (!o)
         return NULL;
+    account(c, o, room - o->room);
     o->room = room;
     *link = c->tail = o;
     return o;
@@ -237,7 +416,7 @@ static struct outgoing *widen(struct connection *c, size_t len)
 /* May so many more bytes be queued? If not, the connection ends. */
 static bool has_room(struct connection *c, size_t len)
 {
-    if (c->closing)
+    if (c->ending || c->broken)
         return false;
     if (c->queued + len <= CONNECTION_MOST)
         return true;
@@ -252,164 +431,229 @@ uint8_t *connection_reserve(struct connection *c, size_t len, bool join)
     struct outgoing *o = c->tail;
     if (!has_room(c, len))
         return NULL;
-    if (o && join && o->len + len <= BLOCK_MAX) {
+    if (o && join && !o->header && o->opcode == WEBSOCKET_BINARY && o->len + len <= BLOCK_MAX) {
         if (o->room - o->len < len)
             o = widen(c, len);
     } else {
         o = new_block(join && len < BLOCK_MIN ? BLOCK_MIN : len);
         if (o)
-            append(c, o);
+            append(c, o, o->room);
     }
     if (o)
-        return o->data + LWS_PRE + o->len;
+        return o->data + CONNECTION_FRONT + o->len;
     connection_close(c, 4000 + RELAY_INTERNAL);
     return NULL;
 }
 
 void connection_commit(struct connection *c, size_t len)
 {
-    size_t more = len + (c->tail->len ? 0 : BLOCK_COST);
     if (!len)
         return;
-    if (!c->queued)
-        lws_callback_on_writable(c->wsi);
     c->tail->len += len;
-    c->queued += more;
-    c->relay->metrics.memory_bytes += more;
-    c->was_full |= connection_is_full(c);
+    plan(c);
 }
 
-uint8_t *connection_piece(struct connection *c)
+static void send_control(struct connection *c, enum websocket_opcode opcode, const void *data,
+                         size_t len)
 {
-    struct relay *relay = c->relay;
-    if (!relay->spare)
-        relay->spare = new_block(CONNECTION_PIECE);
-    return relay->spare ? relay->spare->data + LWS_PRE : NULL;
-}
-
-bool connection_send_piece(struct connection *c, size_t len, bool join)
-{
-    struct outgoing *spare = c->relay->spare;
-    if (len < PIECE_WHOLE) {
-        uint8_t *p = connection_reserve(c, len, join);
-        if (!p)
-            return false;
-        memcpy(p, spare->data + LWS_PRE, len);
+    if (opcode != WEBSOCKET_CLOSE && !has_room(c, len))
+        return;
+    struct outgoing *o = new_block(len);
+    if (!o) {
+        c->broken = true;
     } else {
-        if (!has_room(c, len))
-            return false;
-        c->relay->spare = NULL;
-        append(c, spare);
+        o->opcode = opcode;
+        o->len = len;
+        memcpy(o->data + CONNECTION_FRONT, data, len);
+        append(c, o, len);
     }
-    connection_commit(c, len);
-    return true;
+    plan(c);
 }
 
 void connection_close(struct connection *c, uint16_t code)
 {
-    if (c->closing)
-        return;
     c->closing = true;
-    c->close_code = code;
-    lws_set_timeout(c->wsi, PENDING_TIMEOUT_CLOSE_SEND, CLOSE_S);
-    lws_callback_on_writable(c->wsi);
+    if (!c->ending)
+        end(c, code);
 }
 
-/* Sends the first block; false: the connection is broken. */
-static bool write_block(struct connection *c)
+/* @n bytes of the queue are sent. */
+static void sent(struct connection *c, size_t n)
 {
-    struct outgoing *o = c->head;
-    int n = 0;
-    c->head = o->next;
-    if (!c->head)
-        c->tail = NULL;
-    if (o->len) {
-        c->queued -= o->len + BLOCK_COST;
-        c->relay->metrics.memory_bytes -= o->len + BLOCK_COST;
-        n = lws_write(c->wsi, o->data + LWS_PRE, o->len, LWS_WRITE_BINARY);
-        c->relay->metrics.sent_bytes_total += o->len;
-        c->bytes_left -= (int64_t)o->len;
+    c->sent += n;
+    while (c->head && c->head->header && c->sent >= c->head->header + c->head->len) {
+        struct outgoing *o = c->head;
+        c->sent -= o->header + o->len;
+        c->head = o->next;
+        if (!c->head)
+            c->tail = NULL;
+        if (o->opcode == WEBSOCKET_BINARY)
+            c->relay->metrics.sent_bytes_total += o->len;
+        drop_block(c, o);
     }
-    free(o);
-    return n >= 0;
+    c->bytes_left -= (int64_t)n;
 }
 
-/* The close frame (RFC 6455 5.5.1). libwebsockets' own way, lws_close_reason() and -1, loses it:
- * Debian's build tests on libuv that a connection can be closed twice, and the second time it
- * doesn't wait. LWS_WRITE_HTTP is how it sends bytes as they are. */
-static int write_close(struct connection *c)
+/* Room was reserved, and nothing came of it. */
+static bool is_empty(const struct outgoing *o)
 {
-    unsigned char buf[LWS_PRE + 4] = { 0 }, *frame = buf + LWS_PRE;
-    if (c->close_sent || lws_partial_buffered(c->wsi))
-        return 0;
-    c->close_sent = true;
-    frame[0] = 0x88;
-    frame[1] = 2;
-    frame[2] = (unsigned char)(c->close_code >> 8);
-    frame[3] = (unsigned char)c->close_code;
-    return lws_write(c->wsi, frame, 4, LWS_WRITE_HTTP) < 0 ? -1 : 0;
+    return !o->len && o->opcode == WEBSOCKET_BINARY;
 }
 
-/* Is it well-formed UTF-8 (RFC 3629 4)? */
-static bool is_utf8(const uint8_t *p, size_t len)
+/* The first blocks, for wire_write(); how many, and in *@bytes their length. */
+static size_t pieces(struct connection *c, struct iovec *v, size_t *bytes)
 {
-    for (size_t i = 0; i < len;) {
-        uint8_t first = p[i++], least = 0x80, most = 0xbf;
-        unsigned more = first < 0x80 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
-        if ((first >= 0x80 && first < 0xc2) || first > 0xf4 || len - i < more)
+    size_t n = 0, skip = c->sent;
+    *bytes = 0;
+    for (struct outgoing *o = c->head; o && n < WRITES_AT_ONCE; o = o->next) {
+        uint8_t *payload = o->data + CONNECTION_FRONT;
+        if (is_empty(o))
+            break;
+        if (!o->header)
+            o->header = (uint8_t)websocket_header(payload, o->opcode, o->len);
+        o->last = SIZE_MAX;
+        v[n].iov_base = payload - o->header + skip;
+        v[n].iov_len = o->header + o->len - skip;
+        *bytes += v[n++].iov_len;
+        skip = 0;
+    }
+    return n;
+}
+
+static void drop_empty(struct connection *c)
+{
+    while (c->head && is_empty(c->head)) {
+        struct outgoing *o = c->head;
+        c->head = o->next;
+        if (!c->head)
+            c->tail = NULL;
+        drop_block(c, o);
+    }
+}
+
+/* Sends what the socket takes of the queue. */
+static void flush(struct connection *c)
+{
+    struct iovec v[WRITES_AT_ONCE];
+    size_t n, bytes;
+    for (drop_empty(c); c->head && !c->blocked && !c->broken && (!c->held || c->ending);
+         drop_empty(c)) {
+        n = pieces(c, v, &bytes);
+        ssize_t took = wire_write(&c->wire, v, n);
+        if (took == WIRE_BROKEN)
+            c->broken = true;
+        c->blocked = took < (ssize_t)bytes;
+        if (took > 0)
+            sent(c, (size_t)took);
+        if (c->policy)
+            hold_if_overdrawn(c);
+    }
+}
+
+uint8_t *connection_piece(struct connection *c)
+{
+    struct connections *all = c->relay->connections;
+    if (!all->spare)
+        all->spare = new_block(CONNECTION_PIECE);
+    return all->spare ? all->spare->data + CONNECTION_FRONT : NULL;
+}
+
+bool connection_send_piece(struct connection *c, size_t len, bool join)
+{
+    struct outgoing *spare = c->relay->connections->spare;
+    if (len < PIECE_WHOLE) {
+        uint8_t *p = connection_reserve(c, len, join);
+        if (!p)
             return false;
-        if (first == 0xe0)
-            least = 0xa0;
-        else if (first == 0xed)
-            most = 0x9f;
-        else if (first == 0xf0)
-            least = 0x90;
-        else if (first == 0xf4)
-            most = 0x8f;
-        for (; more; more--, i++, least = 0x80, most = 0xbf)
-            if (p[i] < least || p[i] > most)
-                return false;
+        memcpy(p, spare->data + CONNECTION_FRONT, len);
+        connection_commit(c, len);
+        return true;
     }
+    if (!has_room(c, len))
+        return false;
+    c->relay->connections->spare = NULL;
+    append(c, spare, len);
+    spare->len = len;
+    flush(c);
+    plan(c);
     return true;
 }
 
-/* The other side's close frame: libwebsockets answers with its code, unless it is none that may be
- * sent (RFC 6455 7.4), its reason isn't text (5.5.1), or we were first. */
-int connection_peer_closes(struct connection *c, const uint8_t *data, size_t len)
+/* ---- turns ---- */
+
+/* After all else of an event: tells the endpoint that there is room, and ends what has ended. The
+ * connection may be gone after it. */
+static void settle(struct connection *c)
 {
-    unsigned code = len >= 2 ? (unsigned)(data[0] << 8 | data[1]) : 0;
-    bool sent = c->close_sent;
-    bool good = !len ||
-                (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006) ||
-                (code >= 3000 && code <= 4999);
-    bool text = len <= 2 || is_utf8(data + 2, len - 2);
-    if (!sent && good && text)
-        return 0;
-    c->closing = true;
-    c->close_code = good ? 1007 : 1002;
-    if (!sent)
-        write_close(c);
-    return -1;
+    if (c->was_full && c->queued < CONNECTION_LOW && !c->ending && !c->broken) {
+        c->was_full = false;
+        if (c->owner)
+            c->endpoint->writable(c->owner);
+    }
+    if (c->ending && !c->head) {
+        c->broken |= c->peer_closed;
+        if (!c->shut && c->deaf)
+            wire_shutdown(&c->wire);
+        c->shut = true;
+    }
+    if (c->broken) {
+        watch_set(c->watch, 0);
+        lws_set_timeout(c->wsi, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_SYNC);
+    } else {
+        watch_again(c);
+    }
 }
 
-int connection_write(struct connection *c)
+static void ready(void *owner, int events)
 {
-    if (c->held && !c->closing)
-        return 0;
-    for (int i = 0; c->head && i < WRITES_AT_ONCE && !lws_partial_buffered(c->wsi); i++) {
-        if (!write_block(c))
-            return -1;
+    struct connection *c = owner;
+    if ((events & UV_READABLE) || c->wire.read_wants_write)
+        read_some(c);
+    if ((events & UV_WRITABLE) || c->wire.write_wants_read) {
+        c->blocked = false;
+        flush(c);
     }
-    if (c->policy)
-        hold_if_overdrawn(c);
-    if (c->head) {
-        lws_callback_on_writable(c->wsi);
-    } else if (c->closing) {
-        return write_close(c);
+    settle(c);
+}
+
+/* libwebsockets asks to be called back if it has bytes left over when it may read again. */
+static void look_for_early(struct connection *c)
+{
+    c->early = false;
+    lws_rx_flow_control(c->wsi, 1);
+    lws_rx_flow_control(c->wsi, 0);
+}
+
+static void turn(void *owner)
+{
+    struct connections *all = owner;
+    struct connection *c, *last = all->last;
+    for (bool end = false; !end && (c = all->first);) {
+        end = c == last;
+        unplan(c);
+        if (c->early)
+            look_for_early(c);
+        if (c->more)
+            read_some(c);
+        flush(c);
+        settle(c);
     }
-    if (c->was_full && c->queued < CONNECTION_LOW && !c->closing) {
-        c->was_full = false;
-        c->endpoint->writable(c->owner);
-    }
-    return 0;
+    if (!all->first)
+        turns_set(all->turns, false);
+}
+
+bool connections_start(struct relay *relay)
+{
+    struct connections *all = relay->connections = calloc(1, sizeof *all);
+    if (!all)
+        return false;
+    all->turns = turns_new(&relay->loop, turn, all);
+    return all->turns != NULL;
+}
+
+void connections_end(struct relay *relay)
+{
+    turns_free(relay->connections->turns);
+    free(relay->connections->spare);
+    free(relay->connections);
 }

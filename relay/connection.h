@@ -8,8 +8,11 @@
 #include <libwebsockets.h>
 
 #include "relay/relay.h"
+#include "relay/websocket.h"
+#include "relay/wire.h"
 
 struct connection;
+struct watch;
 
 /* What is behind a path. */
 struct endpoint {
@@ -28,15 +31,19 @@ struct endpoint {
     void (*closed)(void *owner);
 };
 
-/* A message on its way out. */
+/* A frame on its way out. */
 struct outgoing {
     struct outgoing *next;
     size_t len, room;
-    size_t last;    /* where the last message of our protocol in it begins; its sender's to use */
-    uint8_t data[]; /* LWS_PRE bytes, then the message */
+    size_t cost; /* bytes that it counts for in `queued` */
+    size_t last; /* where the last message of our protocol in it begins; its sender's to use */
+    enum websocket_opcode opcode;
+    uint8_t header; /* bytes of its header, 0: nothing of it is sent and it may still grow */
+    uint8_t data[]; /* CONNECTION_FRONT bytes for the header, then the payload */
 };
 
 enum {
+    CONNECTION_FRONT = 16,
     CONNECTION_FULL = 256 << 10,  /* bytes in the queue above which senders should wait */
     CONNECTION_LOW = 64 << 10,    /* below which they go on */
     CONNECTION_MOST = 4 << 20,    /* which nobody needs who reads at all: the connection ends */
@@ -50,30 +57,45 @@ struct connection {
     void *owner;
     char peer[64];     /* its address, for the log */
     uint64_t peer_key; /* in relay->by_address */
+    struct wire wire;
+    struct watch *watch;
+    struct websocket in;
     struct outgoing *head, *tail;
-    size_t queued; /* bytes, with what the blocks themselves cost */
+    size_t sent;   /* bytes of the first frame, its header included */
+    size_t queued; /* bytes of memory */
     bool was_full;
-    bool closing; /* after the queue; nothing is received any more */
-    bool close_sent;
-    uint16_t close_code;
-    const struct policy *policy; /* whose rates count; NULL: none yet */
-    uint64_t rate_at;            /* ms; when the allowances below were right */
+    bool blocked;                       /* the socket takes no more for now */
+    bool closing;                       /* we close it: nothing is received any more */
+    bool ending;                        /* a close frame is queued: nothing comes behind it */
+    bool deaf;                          /* what comes in isn't looked at any more */
+    bool peer_closed;                   /* its close frame has come */
+    bool shut;                          /* all is sent, and it is told so */
+    bool broken;                        /* it has ended */
+    bool early;                         /* nothing was looked at yet */
+    bool more;                          /* there is more to read without an event */
+    bool due;                           /* it is in the list of connections that have work */
+    struct connection *next, *previous; /* in that list */
+    const struct policy *policy;        /* whose rates count; NULL: none yet */
+    uint64_t rate_at;                   /* ms; when the allowances below were right */
     int64_t bytes_left, frames_left;
     struct timer *rate_timer; /* running: it waits for its allowance */
     bool held;
     bool paused; /* connection_pause() */
 };
 
+/* What connections share; false: no memory. connections_end() after the last of them. */
+bool connections_start(struct relay *relay);
+void connections_end(struct relay *relay);
+/* From the handshake on the connection is its own: libwebsockets calls nothing but
+ * connection_free(), when it has closed it. NULL: no memory, no descriptors, or the handshake's
+ * answer is still on its way. */
 struct connection *connection_new(struct relay *relay, struct lws *wsi,
                                   const struct endpoint *endpoint);
+void connection_free(struct connection *c);
+/* The client has sent something before its handshake was answered, and libwebsockets has it. */
+void connection_was_early(struct connection *c);
 /* How many connections has the address on the other side of this socket? */
 size_t connections_of_peer(const struct relay *relay, int fd);
-/* Called by the server. connection_write() returns what its callback must. */
-void connection_received(struct connection *c, const uint8_t *data, size_t len, bool binary,
-                         bool last);
-int connection_write(struct connection *c);
-int connection_peer_closes(struct connection *c, const uint8_t *data, size_t len);
-void connection_free(struct connection *c);
 
 /* @len bytes of room behind what is queued, in the last message if @join and it can take them, else
  * in a new one. NULL: too much is queued, or no memory: the connection is being closed. Only until
@@ -92,12 +114,12 @@ static inline bool connection_is_full(const struct connection *c)
 }
 /* Sends what is queued, then a close of that code (RFC 6455 7.4), and no more. */
 void connection_close(struct connection *c, uint16_t code);
-/* Throws away what is queued and hasn't begun. */
+/* Throws away what is queued and hasn't begun to be sent. */
 void connection_drop_queue(struct connection *c);
 /* The rates of @p count from here on. */
 void connection_limit(struct connection *c, const struct policy *p);
 /* Reads nothing more of the client until it is called again with false. What was read already (one
- * read of the socket) still comes, later. */
+ * read of the socket) still comes. */
 void connection_pause(struct connection *c, bool on);
 /* The client sent so many Ethernet frames. */
 void connection_count_frames(struct connection *c, unsigned n);

@@ -406,7 +406,8 @@ static void connect_stream(struct client *c, uint32_t number, const uint8_t *p, 
     } else if (!c->guest.policy->dns) {
         stream_close(s, BLOCKED);
     } else {
-        struct query *q = lookup_host(relay->resolver, host, port, found, s);
+        uint64_t asker = c->guest.connection->peer_key;
+        struct query *q = lookup_host(relay->resolver, asker, host, port, found, s);
         if (q) /* else found() was called, and the stream may be gone */
             s->lookup = q;
     }

@@ -102,3 +102,46 @@ void timer_free(struct timer *t)
     if (t)
         uv_close((uv_handle_t *)&t->timer, free_timer);
 }
+
+struct turns {
+    uv_idle_t idle;
+    turn_fn *turn;
+    void *owner;
+};
+
+static void free_turns(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+static void turn(uv_idle_t *idle)
+{
+    struct turns *t = idle->data;
+    t->turn(t->owner);
+}
+
+struct turns *turns_new(uv_loop_t *loop, turn_fn *fn, void *owner)
+{
+    struct turns *t = calloc(1, sizeof *t);
+    if (!t)
+        return NULL;
+    uv_idle_init(loop, &t->idle);
+    t->turn = fn;
+    t->owner = owner;
+    t->idle.data = t;
+    return t;
+}
+
+void turns_set(struct turns *t, bool on)
+{
+    if (on)
+        uv_idle_start(&t->idle, turn);
+    else
+        uv_idle_stop(&t->idle);
+}
+
+void turns_free(struct turns *t)
+{
+    if (t)
+        uv_close((uv_handle_t *)&t->idle, free_turns);
+}

@@ -1,6 +1,6 @@
 /*
- * Descriptors and timers on the relay's loop. Each is an object of its own that may be freed at any
- * time, from within its own callback too; nothing is called after that.
+ * Descriptors, timers and turns of the relay's loop. Each is an object of its own that may be freed
+ * at any time, from within its own callback too; nothing is called after that.
  */
 #ifndef SLIPWAY_RELAY_LOOP_H
 #define SLIPWAY_RELAY_LOOP_H
@@ -28,5 +28,13 @@ struct timer *timer_new(uv_loop_t *loop, timer_fn *due, void *owner);
 void timer_start(struct timer *t, uint64_t ms, uint64_t repeat_ms);
 void timer_stop(struct timer *t);
 void timer_free(struct timer *t);
+
+struct turns;
+typedef void turn_fn(void *owner);
+/* Something to do once each turn of the loop, before it waits for events; while that is on, it
+ * doesn't wait. */
+struct turns *turns_new(uv_loop_t *loop, turn_fn *turn, void *owner);
+void turns_set(struct turns *t, bool on);
+void turns_free(struct turns *t);
 
 #endif

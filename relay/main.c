@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 
 #include "relay/attach.h"
+#include "relay/connection.h"
 #include "relay/log.h"
 #include "relay/loop.h"
 #include "relay/privileges.h"
@@ -250,6 +251,8 @@ int main(int argc, char **argv)
     mallopt(M_MMAP_THRESHOLD, 1 << 20);
     mallopt(M_TRIM_THRESHOLD, 8 << 20);
     uv_loop_init(&relay.loop);
+    if (!connections_start(&relay))
+        fail("no memory");
     relay.server = server_new(&relay, &err);
     if (!relay.server || !(relay.resolver = resolver_new(&relay, &err)))
         fail(err.msg);
@@ -278,7 +281,7 @@ int main(int argc, char **argv)
     detach_all(&relay);
     server_free(relay.server);
     sessions_free(&relay);
-    free(relay.spare);
+    connections_end(&relay);
     resolver_free(relay.resolver);
     smb_stop(relay.smb);
     table_free(&relay.by_address);

@@ -16,7 +16,7 @@ struct session;
 struct room;
 struct resolver;
 struct attachment;
-struct outgoing;
+struct connections;
 
 struct relay {
     uv_loop_t loop;
@@ -25,19 +25,19 @@ struct relay {
     char *const *settings;   /* the command line's keys and values, for reloads */
     size_t n_settings;
     struct metrics metrics;
-    struct server *server;          /* listening sockets, HTTP, WebSocket: server.h */
-    struct secret *secret;          /* of tokens; NULL: none */
-    struct session *sessions;       /* all; session.h */
-    struct table by_id;             /* those that have been named to a client */
-    struct table by_address;        /* connections of an address: connection.c */
-    struct room *rooms;             /* all; room.h */
-    struct attachment *attachments; /* attach.h */
-    struct resolver *resolver;      /* resolver.h */
-    struct smb *smb;                /* smb.h; NULL: nothing is shared */
-    uint64_t denied_second;         /* outbound.c: how much of it was logged lately */
+    struct server *server;           /* listening sockets, HTTP, WebSocket: server.h */
+    struct secret *secret;           /* of tokens; NULL: none */
+    struct session *sessions;        /* all; session.h */
+    struct table by_id;              /* those that have been named to a client */
+    struct connections *connections; /* what they share: connection.h */
+    struct table by_address;         /* connections of an address: connection.c */
+    struct room *rooms;              /* all; room.h */
+    struct attachment *attachments;  /* attach.h */
+    struct resolver *resolver;       /* resolver.h */
+    struct smb *smb;                 /* smb.h; NULL: nothing is shared */
+    uint64_t denied_second;          /* outbound.c: how much of it was logged lately */
     unsigned denied_logged;
-    uint64_t reserved;      /* bytes of memory, of all clients */
-    struct outgoing *spare; /* connection.c: what streams are read into; NULL: none yet */
+    uint64_t reserved; /* bytes of memory, of all clients */
     struct timer *ticks, *end;
     bool stopping;
 };

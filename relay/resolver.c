@@ -5,7 +5,8 @@
  *
  * A client's message goes out with an id of ours, since two clients may use the same; the answer
  * gets the client's back. c-ares can't cancel one query: a cancelled one is marked and forgotten
- * when its callback comes, which the timeouts bound.
+ * when its callback comes, which the timeouts bound. Till then it counts: an address may have
+ * QUERIES_OF_ONE, all together QUERIES.
  */
 #include "relay/resolver.h"
 
@@ -22,7 +23,14 @@
 #include "relay/log.h"
 #include "relay/loop.h"
 
-enum { TRIES = 3, SOCKETS = 64, ADDRESSES = 16 };
+enum {
+    TRIES = 3,
+    SOCKETS = 64,
+    ADDRESSES = 16,
+    /* Queries under way: c-ares looks for a free id of 16 bits for as long as there is none. */
+    QUERIES = 8192,
+    QUERIES_OF_ONE = 1024,
+};
 
 struct resolver {
     struct relay *relay;
@@ -34,6 +42,8 @@ struct resolver {
         struct watch *watch;
     } sockets[SOCKETS];
     struct stat resolv_conf; /* as it was read */
+    size_t under_way;        /* queries, cancelled ones too */
+    struct table by_asker;   /* how many of them */
     bool ending;
 };
 
@@ -42,6 +52,7 @@ struct query {
     query_fn *done;
     lookup_fn *found;
     void *owner;
+    uint64_t asker;
     uint8_t id[2];       /* the client's */
     bool starting, over; /* c-ares may call back before it returns */
     bool cancelled;
@@ -197,9 +208,18 @@ void resolver_free(struct resolver *r)
 
 /* ---- queries ---- */
 
-static struct query *query_new(struct resolver *r, void *owner)
+/* NULL: no memory, or too many. */
+static struct query *query_new(struct resolver *r, uint64_t asker, void *owner)
 {
-    struct query *q = calloc(1, sizeof *q);
+    struct query *q = NULL;
+    if (r->under_way < QUERIES && (uintptr_t)table_get(&r->by_asker, asker) < QUERIES_OF_ONE)
+        q = calloc(1, sizeof *q);
+    if (!q || !table_count(&r->by_asker, asker, 1)) {
+        free(q);
+        return NULL;
+    }
+    r->under_way++;
+    q->asker = asker;
     q->resolver = r;
     q->owner = owner;
     q->starting = true;
@@ -219,6 +239,8 @@ static struct query *begun(struct query *q)
 
 static void finish(struct query *q)
 {
+    q->resolver->under_way--;
+    table_count(&q->resolver->by_asker, q->asker, -1);
     q->over = true;
     if (!q->starting)
         free(q);
@@ -243,11 +265,16 @@ static void answered(void *data, int status, int timeouts, unsigned char *answer
     finish(q);
 }
 
-struct query *query_send(struct resolver *r, const uint8_t *question, size_t len, query_fn *done,
-                         void *owner)
+struct query *query_send(struct resolver *r, uint64_t asker, const uint8_t *question, size_t len,
+                         query_fn *done, void *owner)
 {
-    struct query *q = query_new(r, owner);
     uint8_t *copy = malloc(len);
+    struct query *q = copy ? query_new(r, asker, owner) : NULL;
+    if (!q) {
+        free(copy);
+        done(owner, EIO, NULL, 0);
+        return NULL;
+    }
     memcpy(copy, question, len);
     memcpy(q->id, question, 2);
     if (getrandom(copy, 2, 0) != 2)
@@ -277,12 +304,16 @@ static void found(void *data, int status, int timeouts, struct ares_addrinfo *in
     finish(q);
 }
 
-struct query *lookup_host(struct resolver *r, const char *name, uint16_t port, lookup_fn *done,
-                          void *owner)
+struct query *lookup_host(struct resolver *r, uint64_t asker, const char *name, uint16_t port,
+                          lookup_fn *done, void *owner)
 {
-    struct query *q = query_new(r, owner);
+    struct query *q = query_new(r, asker, owner);
     struct ares_addrinfo_hints hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
     char service[8];
+    if (!q) {
+        done(owner, NULL, 0);
+        return NULL;
+    }
     hints.ai_flags = ARES_AI_NUMERICSERV;
     snprintf(service, sizeof service, "%u", port);
     q->found = done;

@@ -2,7 +2,7 @@
  * The server. Listening sockets are the relay's own, for three reasons: they are bound before
  * privileges go, a full relay refuses connections before anything is allocated for them, and port 0
  * works. What was accepted is adopted by libwebsockets, which runs on the relay's libuv loop and
- * does TLS, HTTP parsing and WebSocket framing.
+ * does TLS, HTTP parsing and WebSocket's handshake; then connection.c takes over.
  *
  * A request is looked at twice: as HTTP, or, before an upgrade is answered, by check_upgrade(),
  * which refuses with a status what is no WebSocket endpoint.
@@ -29,10 +29,11 @@
 
 enum {
     BACKLOG = 1024,
-    RX_BUFFER = 128 << 10, /* bytes that one read takes from a connection */
-    TX_PACKET = 1 << 20,   /* bytes that one write may have */
-    HANDSHAKE_S = 10,      /* for TLS and the headers of a request */
-    ACCEPT_PAUSE_MS = 100, /* out of descriptors: look again then */
+    READ_BUFFER = 16 << 10, /* bytes that one read takes of a request */
+    FRAME_BUFFER = 128,     /* libwebsockets' own of each connection, which isn't used */
+    TX_PACKET = 1 << 20,    /* bytes that one write may have */
+    HANDSHAKE_S = 10,       /* for TLS and the headers of a request */
+    ACCEPT_PAUSE_MS = 100,  /* out of descriptors: look again then */
     CLOSING_TURNS = 16,
     ACCEPT_AT_ONCE = 64, /* connections accepted in one turn */
 };
@@ -177,14 +178,12 @@ static int callback(struct lws *wsi, enum lws_callback_reasons why, void *user, 
         return 0;
     case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE: return check_upgrade(s, wsi);
     case LWS_CALLBACK_ESTABLISHED: return established(s, wsi, p);
-    case LWS_CALLBACK_RECEIVE:
+    case LWS_CALLBACK_SERVER_WRITEABLE: /* nobody else asks for it: connection.c */
         if (p->connection)
-            connection_received(p->connection, in, len, lws_frame_is_binary(wsi),
-                                lws_is_final_fragment(wsi));
+            connection_was_early(p->connection);
         return 0;
-    case LWS_CALLBACK_SERVER_WRITEABLE: return p->connection ? connection_write(p->connection) : 0;
-    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-        return p->connection ? connection_peer_closes(p->connection, in, len) : 0;
+    case LWS_CALLBACK_RECEIVE:
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: return -1; /* connection.c reads, not it */
     case LWS_CALLBACK_CLOSED: closed(p); return 0;
     default: return 0;
     }
@@ -193,7 +192,7 @@ static int callback(struct lws *wsi, enum lws_callback_reasons why, void *user, 
 /* A client that names no subprotocol gets the first. */
 #define PROTOCOL(name)                                                                             \
     {                                                                                              \
-        name, callback, sizeof(struct peer), RX_BUFFER, 0, NULL, TX_PACKET                         \
+        name, callback, sizeof(struct peer), FRAME_BUFFER, 0, NULL, TX_PACKET                      \
     }
 static const struct lws_protocols protocols[] = {
     PROTOCOL("http"),     PROTOCOL(RELAY_SUBPROTOCOL), PROTOCOL("wisp-v1"),
@@ -210,6 +209,8 @@ static bool make_context(struct server *s, struct error *err)
 {
     const struct config *c = s->relay->config;
     void *loops[] = { &s->relay->loop };
+    /* It mustn't send pings of its own between our frames, nor miss the answers. */
+    static const lws_retry_bo_t no_pings = { .secs_since_valid_hangup = 0 };
     struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN_SERVER,
         .protocols = protocols,
@@ -218,10 +219,11 @@ static bool make_context(struct server *s, struct error *err)
                    LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS,
         .foreign_loops = loops,
         .user = s,
-        .pt_serv_buf_size = RX_BUFFER + (16 << 10),
+        .pt_serv_buf_size = READ_BUFFER,
         .timeout_secs = HANDSHAKE_S,
         .timeout_secs_ah_idle = HANDSHAKE_S,
         .keepalive_timeout = 30,
+        .retry_and_idle_policy = &no_pings,
         .max_http_header_pool = 1024,
         .max_http_header_data = 4096,
         .alpn = "http/1.1",

@@ -67,7 +67,7 @@ void session_send_stream_piece(struct session *s, uint32_t channel, size_t len)
 {
     struct connection *c = s->connection;
     put_header(connection_piece(c), RELAY_DATA, channel, len);
-    if (connection_send_piece(c, RELAY_HEADER + len, true))
+    if (connection_send_piece(c, RELAY_HEADER + len, true) && c->tail && !c->tail->header)
         c->tail->last = c->tail->len - RELAY_HEADER - len;
     s->sent_ms = now_ms(s);
 }
@@ -96,12 +96,12 @@ static uint8_t *extend(struct session *s, enum relay_type type, uint32_t channel
     o = c->tail;
     put_header(header, type, channel, 0);
     if (o && o->last != SIZE_MAX) {
-        uint8_t *last = o->data + LWS_PRE + o->last;
+        uint8_t *last = o->data + CONNECTION_FRONT + o->last;
         size_t body = o->len - o->last - RELAY_HEADER + len;
         if (last[0] == header[0] && !memcmp(last + 4, header + 4, 4) && body <= RELAY_BODY_MAX &&
             (p = connection_reserve(c, len, true))) {
             if (c->tail->len) { /* it may have moved, but it is the same message */
-                put_header(c->tail->data + LWS_PRE + c->tail->last, type, channel, body);
+                put_header(c->tail->data + CONNECTION_FRONT + c->tail->last, type, channel, body);
                 connection_commit(c, len);
                 return p;
             }

@@ -78,6 +78,15 @@ void table_remove(struct table *t, uint64_t key)
         table_free(t);
 }
 
+bool table_count(struct table *t, uint64_t key, int change)
+{
+    uintptr_t n = (uintptr_t)table_get(t, key) + (uintptr_t)change;
+    if (n)
+        return table_put(t, key, (void *)n);
+    table_remove(t, key);
+    return true;
+}
+
 void table_free(struct table *t)
 {
     free(t->slots);

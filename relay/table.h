@@ -23,6 +23,8 @@ void *table_get(const struct table *t, uint64_t key);
 /* Puts or replaces; @value isn't NULL. false: no memory. */
 bool table_put(struct table *t, uint64_t key, void *value);
 void table_remove(struct table *t, uint64_t key);
+/* A table of numbers, 0 where there is none: adds @change to that of @key. false: no memory. */
+bool table_count(struct table *t, uint64_t key, int change);
 void table_free(struct table *t);
 
 #endif

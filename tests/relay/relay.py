@@ -38,8 +38,14 @@ def equal(got, wanted, what=""):
         raise Failure(f"{what}: {repr(got)[:400]} instead of {repr(wanted)[:400]}")
 
 
+SANITIZED = "asan" in PROGRAM
 # The sanitizers' own end needs system calls that a relay doesn't.
-DEFAULTS = ("--seccomp", "off") if "asan" in PROGRAM else ()
+DEFAULTS = ("--seccomp", "off") if SANITIZED else ()
+
+
+def mebibytes(n):
+    """How much a relay may take at most: AddressSanitizer keeps for a while what was freed."""
+    return (n << 20) * (2 if SANITIZED else 1)
 
 
 class Relay:

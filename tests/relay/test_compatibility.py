@@ -76,7 +76,7 @@ def test_wisp_holds_clients_back_that_send_more_than_servers_take(emulator):
             data, pieces = hashlib.md5(), [os.urandom(1 << 16) for _ in range(8)]
 
             def send():
-                for n in range(640):  # 40 MiB, and never a look at what comes back
+                for n in range(1600):  # 100 MiB, more than the system's buffers take; and never a look at what comes back
                     ws.send(struct.pack("<BI", 2, 1) + pieces[n % 8])
                     data.update(pieces[n % 8])
             sender = threading.Thread(target=send, daemon=True)
@@ -93,7 +93,7 @@ def test_wisp_holds_clients_back_that_send_more_than_servers_take(emulator):
                 time.sleep(0.1)
             equal(got.digest(), data.digest(), "what arrived")
         with wisp(relay.port, stuck.port) as ws:
-            sender = threading.Thread(target=lambda: [ws.send(struct.pack("<BI", 2, 1) + bytes(1 << 16)) for _ in range(400)], daemon=True)
+            sender = threading.Thread(target=lambda: [ws.send(struct.pack("<BI", 2, 1) + bytes(1 << 16)) for _ in range(1600)], daemon=True)
             sender.start()
             while (packet := ws.receive())[0] == 3:
                 pass

@@ -55,9 +55,8 @@ def cases(f):
         "7 close of 126 bytes": ([f(8, struct.pack(">H", 1000) + bytes(124))], [], 1002),
         **{f"7 close {code}": ([f(8, struct.pack(">H", code))], [], code) for code in (1001, 1007, 1011, 3000, 4999)},
         **{f"7 close {code}, which nobody may send": ([f(8, struct.pack(">H", code))], [], 1002) for code in (0, 999, 1005, 1006, 5000)},
-        # 5.1 wants this closed; libwebsockets lets it pass, and it harms nobody: masks protect proxies from pages.
-        "8 not masked": ([f(2, echo_frame(60), mask=None)], [echo_frame(60)], "open"),
-        "9 length of 64 bits with the highest": ([struct.pack(">BBQ", 0x82, 0xff, 1 << 63) + bytes(4)], [], 1002),
+        "8 not masked": ([f(2, echo_frame(60), mask=None)], [], 1002),
+        "9 length of 64 bits with the highest": ([struct.pack(">BBQ", 0x82, 0xff, 1 << 63) + bytes(4)], [], 1009),
         "10 too big": ([f(2, bytes(70000))], [], 1009),
     }
 
@@ -114,6 +113,24 @@ def test_framing(emulator):
             if got[1] != end and not (end not in ("open", 1000, 1005) and got[1] is None):
                 failures.append(f"{name}: ended with {got[1]} instead of {end}")
     check(not failures, "\n".join(failures))
+
+
+def test_clients_wait_for_the_answer_to_their_handshake(emulator):
+    """RFC 6455 4.1 forbids to send before it has come. What is sent with the handshake, whole frames or parts, closes the connection."""
+    lines = {"Host": "x", "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "a" * 22 + "=="}
+    head = "".join(f"{k}: {v}\r\n" for k, v in lines.items())
+    frame = WebSocket.frame(None, 2, echo_frame(60))
+    with Relay() as relay, WebSocket(relay.port, "/ether/lab", protocol=None) as other:
+        for early in frame, frame[:1], frame[:30], frame * 3 + frame[:20]:
+            with socket.create_connection(("127.0.0.1", relay.port), timeout=20) as s:
+                s.sendall(f"GET /ether/lab HTTP/1.1\r\n{head}\r\n".encode() + early)
+                answer = b""
+                while piece := s.recv(4096):
+                    answer += piece
+                equal(answer[answer.index(b"\r\n\r\n") + 4:], struct.pack(">BBH", 0x88, 2, 1002), f"{len(early)} bytes")
+        other.send_frame(9, b"x")
+        equal(other.receive_frame()[1:], (10, b"x"), "what came of it")
+        equal(relay.metric("clients"), 1)
 
 
 def test_handshakes(emulator):
@@ -264,7 +281,20 @@ def test_tls(emulator):
                             length = int.from_bytes(batch[1:4], "big")
                             n += length if batch[0] == DATA else 0
                             batch = batch[8 + length:]
-            with Server(lambda s: s.sendall(bytes(8 << 20))) as server:
+                    # And to the server, more than one read of the relay takes.
+                    await ws.send(message(OPEN, 2, open_body(TCP, 0x7fffffff, address("127.0.0.1", back.port))))
+                    while (await ws.recv())[0] != OPENED:
+                        pass
+                    sent, echoed = os.urandom(450000), b""
+                    await ws.send(b"".join(message(DATA, 2, sent[i:i + 60000]) for i in range(0, len(sent), 60000)))
+                    while len(echoed) < len(sent):
+                        batch = await ws.recv()
+                        while batch:
+                            length = int.from_bytes(batch[1:4], "big")
+                            echoed += batch[8:8 + length] if batch[0] == DATA else b""
+                            batch = batch[8 + length:]
+                    check(echoed == sent, "other bytes came back")
+            with Server(lambda s: s.sendall(bytes(8 << 20))) as server, Server(echo) as back:
                 asyncio.run(asyncio.wait_for(run(), 30))
 
 
