@@ -34,7 +34,7 @@ static bool is_icount(const struct clock *c)
     return c->icount_shift >= 0;
 }
 
-int64_t clock_now_ns(struct clock *c)
+int64_t clock_at_ns(struct clock *c, int64_t host_ns)
 {
     if (is_icount(c)) {
         uint64_t n = c->icount ? *c->icount : 0;
@@ -42,7 +42,12 @@ int64_t clock_now_ns(struct clock *c)
             n -= (uint64_t)(int64_t)*c->icount_budget;
         return (int64_t)((n << c->icount_shift) + c->icount_bias_ns);
     }
-    return c->running ? host_monotonic_ns() + c->offset_ns : c->stopped_ns;
+    return c->running ? host_ns + c->offset_ns : c->stopped_ns;
+}
+
+int64_t clock_now_ns(struct clock *c)
+{
+    return clock_at_ns(c, c->running && !is_icount(c) ? host_monotonic_ns() : 0);
 }
 
 uint64_t clock_ticks(int64_t ns, uint64_t hz)

@@ -49,6 +49,8 @@ void clock_init(struct clock *c);
 void clock_free(struct clock *c);
 /* Virtual time. Never goes back. */
 int64_t clock_now_ns(struct clock *c);
+/* The same for a caller that has just read host_monotonic_ns(). */
+int64_t clock_at_ns(struct clock *c, int64_t host_ns);
 /* Ticks of a @hz counter since time 0, computed without overflow. */
 uint64_t clock_ticks(int64_t ns, uint64_t hz);
 /* The first virtual time at which a @hz counter that started at time 0 has counted @ticks (rounded

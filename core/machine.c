@@ -5,11 +5,12 @@
  * after a guest shut down under -no-shutdown. Virtual time runs exactly while the state is RUNNING.
  *
  * machine_run_slice() repeats: deferred work, requests, due timers, then the CPU for a budget of
- * instructions. The budget is what fits before the next timer at the speed measured lately, at most
- * CHUNK_NS; a timer armed nearer meanwhile ends the chunk through CPU_INTR_EXIT. When the CPU is
- * halted and stays so, the slice ends and says when the next timer is due. Under -icount the budget
- * ends exactly at the next deadline (or at a multiple of ICOUNT_CHUNK, so that host time never
- * decides where the CPU stops), and a halted CPU makes the clock jump to the deadline.
+ * instructions. The budget is what fits before the next timer at the speed measured lately, at
+ * least NEAR_NS, at most CHUNK_NS; a timer armed nearer meanwhile ends the chunk through
+ * CPU_INTR_EXIT. When the CPU is halted and stays so, the slice ends and says when the next timer
+ * is due. Under -icount the budget ends exactly at the next deadline (or at a multiple of
+ * ICOUNT_CHUNK, so that host time never decides where the CPU stops), and a halted CPU makes the
+ * clock jump to the deadline.
  *
  * Reset, shutdown and power-down are requested by flags, because whoever asks may be deep inside a
  * device; they are acted on here between chunks, where nothing of the guest is under way.
@@ -33,6 +34,7 @@
 #include "ui/display.h"
 
 #define CHUNK_NS        500000 /* longest stretch of CPU work between looks at the time */
+#define NEAR_NS         40000 /* a timer may be that late, so that it isn't met by ever smaller steps */
 #define MIN_INSNS       500
 #define MAX_INSNS       20000000
 #define ICOUNT_CHUNK    (1u << 20)
@@ -578,7 +580,8 @@ static int32_t icount_budget(struct machine *m)
 
 /* What slows down counts at once, since a budget that is too large keeps everybody waiting: code
  * that runs for the first time is a hundred times as slow as a hot loop. What speeds up counts by
- * and by. */
+ * half: a speed that is believed too late costs a timer several budgets, each half of what is left,
+ * and each of them takes the CPU out of its code. */
 static void learn_speed(struct machine *m, int64_t insns, int64_t took_ns)
 {
     m->measured_insns += insns;
@@ -589,56 +592,65 @@ static void learn_speed(struct machine *m, int64_t insns, int64_t took_ns)
     m->measured_insns = 0;
     m->measured_ns = 0;
     if (speed > m->insns_per_ms)
-        speed = m->insns_per_ms + (speed - m->insns_per_ms) / 8;
+        speed = m->insns_per_ms + (speed - m->insns_per_ms) / 2;
     m->insns_per_ms = speed < MIN_SPEED ? MIN_SPEED : speed;
 }
 
-static void run_cpu(struct machine *m, struct cpu *c, int64_t ns_left)
+/* Runs the CPU from @now for at most @ns_left. Returns the time then. */
+static int64_t run_cpu(struct machine *m, struct cpu *c, int64_t now, int64_t ns_left)
 {
     cpu_lower_intr(c, CPU_INTR_EXIT);
     if (m->clock.icount_shift >= 0) {
         cpu_run(c, icount_budget(m));
-        return;
+        return host_monotonic_ns();
     }
     int64_t deadline = clock_deadline_ns(&m->clock);
     int64_t ns = min64(ns_left, CHUNK_NS);
     if (deadline != INT64_MAX)
-        ns = min64(ns, deadline - clock_now_ns(&m->clock));
-    int64_t insns = ns * m->insns_per_ms / 1000000;
+        ns = min64(ns, deadline - clock_at_ns(&m->clock, now));
+    int64_t insns = (ns < NEAR_NS ? NEAR_NS : ns) * m->insns_per_ms / 1000000;
     if (insns < MIN_INSNS)
         insns = MIN_INSNS;
     if (insns > MAX_INSNS)
         insns = MAX_INSNS;
 
-    int64_t start = host_monotonic_ns();
     uint64_t before = cpu_icount(c);
     cpu_run(c, (int32_t)insns);
-    int64_t took = host_monotonic_ns() - start;
-    learn_speed(m, (int64_t)(cpu_icount(c) - before), took);
+    int64_t then = host_monotonic_ns();
+    learn_speed(m, (int64_t)(cpu_icount(c) - before), then - now);
+    return then;
 }
 
 int64_t machine_run_slice(struct machine *m, int64_t max_ns)
 {
-    int64_t end = host_monotonic_ns() + max_ns;
+    /* Reading the clock costs as much as some hundred instructions: once a round, and again only
+     * after work that takes time. */
+    int64_t now = host_monotonic_ns(), end = now + max_ns;
     struct cpu *c = m->cpus[0];
     for (;;) {
+        bool worked = m->deferred != NULL;
         machine_run_deferred(m);
         handle_requests(m);
         if (m->quit)
             return 0;
         if (m->state != RUN_STATE_RUNNING)
             return m->deferred ? 0 : INT64_MAX;
-        clock_run_timers(&m->clock);
+        if (worked)
+            now = host_monotonic_ns();
+        if (clock_deadline_ns(&m->clock) <= clock_at_ns(&m->clock, now)) {
+            clock_run_timers(&m->clock);
+            now = host_monotonic_ns();
+        }
         if (m->deferred || m->shutdown_requested || m->reset_requested ||
             m->state != RUN_STATE_RUNNING)
             continue;
 
-        int64_t left = end - host_monotonic_ns();
+        int64_t left = end - now;
         if (left <= 0)
             return 0;
         bool awake = !m->suspended && (!c->halted || (c->intr & ~(uint32_t)CPU_INTR_EXIT));
         if (awake)
-            run_cpu(m, c, left);
+            now = run_cpu(m, c, now, left);
         if (c->triple_fault) {
             c->triple_fault = false;
             log_mask(LOG_CPU_RESET, "triple fault: shutdown, on which the chipset resets");
@@ -660,7 +672,7 @@ int64_t machine_run_slice(struct machine *m, int64_t max_ns)
             clock_warp_to(&m->clock, deadline);
             continue;
         }
-        int64_t wait = deadline - clock_now_ns(&m->clock);
+        int64_t wait = deadline - clock_at_ns(&m->clock, now);
         if (wait > 0)
             return wait;
     }

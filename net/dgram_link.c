@@ -23,6 +23,7 @@
 
 #include "host/host.h"
 #include "machine.h"
+#include "net/coalesce.h"
 #include "net/net.h"
 
 enum { BATCH = 64, ECHOES = 256 };
@@ -33,6 +34,7 @@ struct dgram_link {
     bool pumping;
     bool held; /* buf has a frame that waits for the peer */
     size_t len;
+    struct net_coalescer large; /* segments of one batch */
     bool multicast;
     uint64_t echoes[ECHOES]; /* hashes of what went out, a ring; 0: none */
     unsigned echo_next;
@@ -111,7 +113,7 @@ static void pump(struct dgram_link *s)
         return;
     s->pumping = true;
     if (s->held)
-        s->held = !net_send_buf(&s->nc, s->buf, s->len);
+        s->held = !net_coalesce(&s->large, &s->nc, s->buf, s->len);
     for (int i = 0; i < BATCH && s->d && !s->held; i++) {
         long n = host_dgram_recv(s->d, s->buf, sizeof s->buf, NULL);
         if (n < 0)
@@ -119,11 +121,12 @@ static void pump(struct dgram_link *s)
         s->len = (size_t)n;
         if (!n || n > NET_FRAME_MAX || is_echo(s, s->buf, s->len))
             continue;
-        s->held = !net_send_buf(&s->nc, s->buf, s->len);
+        s->held = !net_coalesce(&s->large, &s->nc, s->buf, s->len);
     }
+    bool full = s->held || !net_coalesce_flush(&s->large, &s->nc);
     s->pumping = false;
     if (s->d)
-        host_dgram_want_read(s->d, !s->held);
+        host_dgram_want_read(s->d, !full);
 }
 
 static void on_readable(void *opaque)
@@ -134,7 +137,7 @@ static void on_readable(void *opaque)
 static void writable(struct net_client *nc)
 {
     struct dgram_link *s = link_of(nc);
-    if (s->held)
+    if (s->held || s->large.len)
         pump(s);
 }
 
@@ -157,6 +160,7 @@ static void describe(struct net_client *nc, char *buf, size_t len)
 static void cleanup(struct net_client *nc)
 {
     host_dgram_close(link_of(nc)->d);
+    net_coalesce_free(&link_of(nc)->large);
 }
 
 static const struct host_dgram_ops dgram_ops = { .readable = on_readable,

@@ -47,7 +47,7 @@ static size_t pass(struct frame_inbox *in, const uint8_t *data, size_t len, size
         size_t n = length_at(data + at);
         if (n > NET_FRAME_MAX || len - at - FRAMING_HEADER < n)
             break;
-        if (n && !net_send_buf(in->nc, data + at + FRAMING_HEADER, n)) {
+        if (n && !net_coalesce(&in->large, in->nc, data + at + FRAMING_HEADER, n)) {
             if (len - at <= most)
                 break;
             if (in->nc->peer)
@@ -55,6 +55,10 @@ static size_t pass(struct frame_inbox *in, const uint8_t *data, size_t len, size
         }
         at += FRAMING_HEADER + n;
     }
+    if (resets == in->resets)
+        net_coalesce_flush(&in->large, in->nc);
+    else
+        net_coalesce_reset(&in->large);
     in->pumping = false;
     return at;
 }
@@ -62,7 +66,7 @@ static size_t pass(struct frame_inbox *in, const uint8_t *data, size_t len, size
 static void pump(struct frame_inbox *in, size_t most)
 {
     unsigned resets = in->resets;
-    if (in->pumping || in->start == in->end)
+    if (in->pumping)
         return;
     size_t done = pass(in, in->data + in->start, in->begun - in->start, most);
     if (resets != in->resets)
@@ -72,8 +76,11 @@ static void pump(struct frame_inbox *in, size_t most)
     if (in->start < in->end)
         return;
     in->start = in->end = in->begun = 0;
-    if (in->size > KEEP)
-        frame_inbox_free(in);
+    if (in->size > KEEP) {
+        free(in->data);
+        in->data = NULL;
+        in->size = 0;
+    }
 }
 
 static bool keep(struct frame_inbox *in, const uint8_t *data, size_t len)
@@ -137,12 +144,14 @@ size_t frame_inbox_waiting(const struct frame_inbox *in)
 void frame_inbox_reset(struct frame_inbox *in)
 {
     in->resets++;
+    net_coalesce_reset(&in->large);
     in->start = in->end = in->begun = in->taken = 0;
 }
 
 void frame_inbox_free(struct frame_inbox *in)
 {
     frame_inbox_reset(in);
+    net_coalesce_free(&in->large);
     free(in->data);
     in->data = NULL;
     in->size = 0;

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "net/coalesce.h"
+
 struct machine;
 struct net_client;
 struct net_frame;
@@ -20,6 +22,7 @@ struct frame_inbox {
     uint8_t *data;         /* from start to end: what waits */
     size_t start, end, size;
     size_t begun; /* behind the last whole frame */
+    struct net_coalescer large;
     unsigned resets;
     bool pumping;
 };

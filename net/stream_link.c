@@ -8,8 +8,9 @@
  *            CONNECTING.
  * While nobody is connected, frames for the other end are dropped and counted: there is no cable.
  *
- * From the host: bytes go to the reader's buffer, its frames to the peer. If that is full, the
- * frame stays in the buffer and reading stops until writable(); then TCP holds the other end back.
+ * From the host: bytes go to the reader's buffer, its frames to the peer (TCP segments that came
+ * together as one, for a card that takes large ones: coalesce.h). If that is full, the frame stays
+ * in the buffer and reading stops until writable(); then TCP holds the other end back.
  *
  * To the host: frames are collected, headers and all, in a buffer that a bottom half writes before
  * the CPU goes on, so that the frames a guest sends with one doorbell travel in one system call.
@@ -29,6 +30,7 @@
 #include "monitor/json.h"
 #include "monitor/monitor.h"
 #include "monitor/text.h"
+#include "net/coalesce.h"
 #include "net/framing.h"
 #include "net/net.h"
 
@@ -45,8 +47,9 @@ struct stream_link {
     int64_t reconnect_ns;
     struct host_stream *listener, *stream;
     struct frame_reader in;
-    bool held;    /* the peer is full: the reader's next frame waits for it */
-    bool pumping; /* inside pump() */
+    struct net_coalescer large; /* segments of what was read at once */
+    bool held;                  /* the peer is full: the reader's next frame waits for it */
+    bool pumping;               /* inside pump() */
     uint8_t *out;
     size_t out_start, out_end;
     bool out_full;  /* a frame was refused */
@@ -139,15 +142,19 @@ static void pump(struct stream_link *s)
     s->pumping = true;
     s->held = false;
     while (s->state == CONNECTED && (result = frame_next(&s->in, &data, &len)) == FRAME_READY) {
-        if (!net_send_buf(&s->nc, data, len)) {
+        if (!net_coalesce(&s->large, &s->nc, data, len)) {
             s->held = true;
             break;
         }
         frame_take(&s->in);
     }
+    if (s->state == CONNECTED && !s->held)
+        s->held = !net_coalesce_flush(&s->large, &s->nc);
     s->pumping = false;
-    if (s->state != CONNECTED)
+    if (s->state != CONNECTED) {
+        net_coalesce_reset(&s->large);
         return;
+    }
     if (result == FRAME_TOO_LONG) {
         char what[80];
         snprintf(what, sizeof what, "a frame of %zu bytes: connection closed", len);
@@ -244,6 +251,7 @@ static void connection_made(struct stream_link *s, const char *format, const cha
     s->state = CONNECTED;
     s->reported = s->held = false;
     frame_reset(&s->in);
+    net_coalesce_reset(&s->large);
     s->out_start = s->out_end = 0;
     snprintf(s->info, sizeof s->info, format, where);
     send_event(s, where);
@@ -356,6 +364,7 @@ static void cleanup(struct net_client *nc)
     host_every_stop(connect_again, s);
     host_stream_close(s->stream);
     host_stream_close(s->listener);
+    net_coalesce_free(&s->large);
     free(s->in.buf);
     free(s->out);
     free(s->kind);

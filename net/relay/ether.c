@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/coalesce.h"
 #include "net/net.h"
 #include "net/netdev.h"
 #include "net/relay/client.h"
@@ -32,6 +33,7 @@ struct relay_ether {
     uint8_t *held;  /* FRAMES bodies that wait for the guest; WINDOW bytes at most */
     size_t held_start, held_end;
     bool pumping;
+    struct net_coalescer large; /* segments of one body */
 };
 
 static struct relay_ether *ether_of(struct net_client *nc)
@@ -61,8 +63,10 @@ static void pass(struct relay_ether *e, struct relay_bytes *body)
 {
     struct relay_bytes frame, rest = *body;
     size_t before = body->len;
-    while (relay_next_frame(&rest, &frame) && net_send_buf(&e->nc, frame.data, frame.len))
+    while (relay_next_frame(&rest, &frame) &&
+           net_coalesce(&e->large, &e->nc, frame.data, frame.len))
         *body = rest;
+    net_coalesce_flush(&e->large, &e->nc);
     if (e->channel && before != body->len)
         relay_channel_done(e->channel, (uint32_t)(before - body->len));
 }
@@ -73,8 +77,7 @@ static void pump(struct relay_ether *e)
         return;
     e->pumping = true;
     struct relay_bytes body = { e->held + e->held_start, e->held_end - e->held_start };
-    if (body.len)
-        pass(e, &body);
+    pass(e, &body);
     e->held_start = e->held_end - body.len;
     if (!body.len)
         e->held_start = e->held_end = 0;
@@ -132,6 +135,7 @@ static void on_opened(void *opaque, uint16_t error, const struct relay_address *
     struct relay_ether *e = opaque;
     (void)local;
     e->held_start = e->held_end = 0; /* of a connection that is gone */
+    net_coalesce_reset(&e->large);
     if (error)
         give_up(e, error, "can't be joined");
 }
@@ -165,6 +169,7 @@ static void cleanup(struct net_client *nc)
     relay_channel_close(e->channel, 0);
     if (e->link)
         relay_link_put(e->link);
+    net_coalesce_free(&e->large);
     free(e->held);
 }
 

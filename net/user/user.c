@@ -51,8 +51,11 @@ static bool to_guest(void *opaque, const uint8_t *data, size_t len, unsigned gso
                                          .csum_offset = 16 };
         return net_send(&u->nc, &(struct net_frame){ .data = data, .len = len, .off = cut });
     }
-    if (len >= MIN_FRAME)
-        return net_send_buf(&u->nc, data, len);
+    if (len >= MIN_FRAME) { /* libslirp has made TCP's checksum just now */
+        bool tcp = data[12] == 0x08 && data[13] == 0 && data[23] == IPPROTO_TCP;
+        const struct net_offload good = { .csum_valid = tcp };
+        return net_send(&u->nc, &(struct net_frame){ .data = data, .len = len, .off = good });
+    }
     memcpy(padded, data, len);
     return net_send_buf(&u->nc, padded, MIN_FRAME);
 }

@@ -16,7 +16,7 @@ from namespace import add_address, in_namespace
 from packets import *
 from pc import Failure, not_under, same
 from test_relay import question
-from test_user import Connection, Guest
+from userguest import Connection, Guest
 from userpeer import Ours
 
 native = not_under("slipway", "fetch() is only in the WebAssembly build")

@@ -20,7 +20,7 @@ from packets import *
 from pc import Failure, Skip, not_under, same
 from relay import Relay
 from test_sockets import talks_with_qemu
-from test_user import Connection, Guest, Server, name_server
+from userguest import Connection, Guest, Server, name_server
 from userpeer import Ours, WAIT
 
 native = not_under("slipway", "WebSockets are only in the WebAssembly build")

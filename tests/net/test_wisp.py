@@ -12,7 +12,7 @@ from packets import *
 from pc import ROOT, Failure, same
 from relay import Relay
 from test_relay import guest, native, wait_for_status
-from test_user import Connection, Server
+from userguest import Connection, Server
 from userpeer import Ours, WAIT
 
 NPM = os.path.join(ROOT, "build/tests/relay/npm")

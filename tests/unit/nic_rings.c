@@ -181,6 +181,37 @@ static void ne2000_repeats_prx(void)
     board_free();
 }
 
+/* The header of the next frame in the ring; the frame is then taken. */
+static uint32_t ne_header(void)
+{
+    uint8_t page = (uint8_t)(inb(PORT + 3) + 1), b[4];
+    ne_read((unsigned)(page >= 0x80 ? 0x46 : page) << 8, b, sizeof b);
+    ne_take();
+    return b[0] | (uint32_t)b[2] << 8 | (uint32_t)b[3] << 16;
+}
+
+/* DP8390D: RCR's AR takes what is shorter than 64 bytes, and 8 or more. Nothing looks for long
+ * ones. Without AR a short frame counts as one whose padding the sender left to the wire. */
+static void ne2000_runts_and_giants(void)
+{
+    uint8_t f[3000];
+    ne_start();
+    number_frame(f, 1, sizeof f);
+    net_peer_send(wire, f, 20);
+    CHECK_EQ(ne_header(), 0x01 | 64 << 8);
+    ne_reg(0xc, 0x06);
+    net_peer_send(wire, f, 20);
+    CHECK_EQ(ne_header(), 0x01 | 24 << 8);
+    net_peer_send(wire, f, 8);
+    CHECK_EQ(ne_header(), 0x01 | 12 << 8);
+    net_peer_send(wire, f, 7);
+    CHECK_EQ(ne_header(), 0x01 | 64 << 8);
+    net_peer_send(wire, f, sizeof f);
+    CHECK_EQ(ne_header(), 0x01 | 3004 << 8);
+    CHECK_EQ(ne_take(), UINT32_MAX);
+    board_free();
+}
+
 static void ne2000_waits_for_the_wire(void)
 {
     ne_start();
@@ -652,6 +683,41 @@ static void pcnet_ring_holds_the_sender(void)
     board_free();
 }
 
+/* Am79C970A: RPA of CSR124, which only a stopped part lets be set, takes what is shorter than 64
+ * bytes. A long frame goes to as many buffers as it needs; one that all of them can't hold is
+ * missed, and MFCO tells that the counter of those went round. */
+static void pcnet_runts_and_giants(void)
+{
+    static uint8_t f[8 * RX_SIZE + 1];
+    number_frame(f, 1, sizeof f);
+    pcnet_start(0);
+    net_peer_send(wire, f, 20);
+    CHECK_EQ(dma_read32(&m->mem, RX_DESC + 8), 64);
+    csr(124, 8);
+    CHECK_EQ(get_csr(124), 0);
+    csr(0, 4);
+    csr(124, 8);
+    csr(112, 0xffff);
+    csr(0, 0x42);
+    net_peer_send(wire, f, 20);
+    CHECK_EQ(dma_read32(&m->mem, RX_DESC + 16 + 8), 24);
+    net_peer_send(wire, f, 2 * RX_SIZE);
+    CHECK_EQ(dma_read32(&m->mem, RX_DESC + 2 * 16 + 4) >> 16, 0x0200); /* STP */
+    CHECK_EQ(dma_read32(&m->mem, RX_DESC + 4 * 16 + 8), (2 * RX_SIZE + 4) & 0xfff);
+    CHECK_EQ(get_csr(0) & 0x1000, 0);
+    CHECK_EQ(get_csr(4) & 0x200, 0);
+    board_free();
+    pcnet_start(0);
+    csr(0, 4);
+    csr(112, 0xffff);
+    csr(0, 0x42);
+    net_peer_send(wire, f, sizeof f);
+    CHECK_EQ(get_csr(0) & 0x1000, 0x1000); /* MISS */
+    CHECK_EQ(get_csr(4) & 0x200, 0x200);
+    CHECK_EQ(get_csr(112), 0);
+    board_free();
+}
+
 static void pcnet_polls_its_ring(void)
 {
     pcnet_start(0);
@@ -765,6 +831,7 @@ int main(void)
     RUN(ne2000_full_ring_holds_the_sender);
     RUN(ne2000_boundary_before_the_ring);
     RUN(ne2000_repeats_prx);
+    RUN(ne2000_runts_and_giants);
     RUN(ne2000_waits_for_the_wire);
     RUN(ne2000_tally_and_loopback);
     RUN(ne2000_bad_rings);
@@ -778,6 +845,7 @@ int main(void)
     RUN(rtl8139_timer_link_and_tally);
     RUN(rtl8139_rings_on_itself);
     RUN(pcnet_ring_holds_the_sender);
+    RUN(pcnet_runts_and_giants);
     RUN(pcnet_polls_its_ring);
     RUN(pcnet_suspends);
     RUN(pcnet_without_carrier);

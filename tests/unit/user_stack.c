@@ -28,15 +28,22 @@ static void connections_are_made_refused_and_unreachable(void)
     guest_free(g);
 }
 
-static void data_and_ends_go_both_ways(void)
+/* A new guest with a connection to port 80 of the host: the server's end. */
+static int connected_guest(void)
 {
-    char buf[100];
     g = guest_new(NULL);
     int server = guest_socket(g, SOCK_STREAM, 80);
     start(80, HOST_IP);
     int s = accept_one(server);
     send_segment(ACK, NULL, 0);
     guest_put(g);
+    return s;
+}
+
+static void data_and_ends_go_both_ways(void)
+{
+    char buf[100];
+    int s = connected_guest();
     send_segment(PSH | ACK, "hello", 5);
     guest_put(g);
     CHECK_EQ(user_recvfrom(s, buf, sizeof buf, 0, NULL, NULL), 5);
@@ -60,12 +67,7 @@ static void data_and_ends_go_both_ways(void)
 static void output_waits_for_a_guest_that_is_full(void)
 {
     static uint8_t blob[1 << 20];
-    g = guest_new(NULL);
-    int server = guest_socket(g, SOCK_STREAM, 80);
-    start(80, HOST_IP);
-    int s = accept_one(server);
-    send_segment(ACK, NULL, 0);
-    guest_put(g);
+    int s = connected_guest();
     g->deaf = true;
     size_t sent = 0, frames = g->frames;
     uint32_t sum = 0;
@@ -96,12 +98,7 @@ static void output_waits_for_a_guest_that_is_full(void)
 static void window_closes_while_the_server_does_not_read(void)
 {
     static uint8_t data[1460], buf[65536];
-    g = guest_new(NULL);
-    int server = guest_socket(g, SOCK_STREAM, 80);
-    start(80, HOST_IP);
-    int s = accept_one(server);
-    send_segment(ACK, NULL, 0);
-    guest_put(g);
+    int s = connected_guest();
     size_t sent = 0;
     for (int i = 0; i < 1000 && c.peer_window >= sizeof data; i++) {
         send_segment(PSH | ACK, data, sizeof data);
@@ -138,12 +135,7 @@ static void heard_ack(struct guest *guest, const uint8_t *f, size_t len)
 static void acknowledgements_are_collected(void)
 {
     static uint8_t data[1000], buf[65536];
-    g = guest_new(NULL);
-    int server = guest_socket(g, SOCK_STREAM, 80);
-    start(80, HOST_IP);
-    int s = accept_one(server);
-    send_segment(ACK, NULL, 0);
-    guest_put(g);
+    int s = connected_guest();
     g->heard = heard_ack;
     acks = 0;
     for (int i = 0; i < 20; i++) {
@@ -203,12 +195,7 @@ static unsigned acks_of_a_segment(void)
 static void acknowledgements_follow_what_the_guest_does(void)
 {
     static uint8_t buf[65536];
-    g = guest_new(NULL);
-    int server = guest_socket(g, SOCK_STREAM, 80);
-    start(80, HOST_IP);
-    int s = accept_one(server);
-    send_segment(ACK, NULL, 0);
-    guest_put(g);
+    int s = connected_guest();
     guest_run(g);
     g->heard = heard_ack;
     acks = 0;
@@ -294,12 +281,7 @@ static void fragments_are_bounded(void)
 static void large_segments_without_checksum(void)
 {
     static uint8_t data[60000], buf[65536];
-    g = guest_new(NULL);
-    int server = guest_socket(g, SOCK_STREAM, 80);
-    start(80, HOST_IP);
-    int s = accept_one(server);
-    send_segment(ACK, NULL, 0);
-    guest_put(g);
+    int s = connected_guest();
     for (size_t i = 0; i < sizeof data; i++)
         data[i] = (uint8_t)(i * 13);
     send_segment(PSH | ACK, data, sizeof data);

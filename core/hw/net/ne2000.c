@@ -58,6 +58,7 @@ enum {
     TSR_CRS = 0x10,
     TSR_CDH = 0x40,
 
+    RCR_AR = 0x02,
     RCR_AB = 0x04,
     RCR_AM = 0x08,
     RCR_PRO = 0x10,
@@ -76,6 +77,7 @@ enum {
 
     PAGE_SIZE = 256,
     HEADER_LEN = 4,
+    RUNT_MIN = 8,
     AGAIN_NS = 50000,
 };
 
@@ -216,7 +218,10 @@ static bool ne2000_receive(struct net_client *nc, const struct net_frame *f)
         count_missed(s);
         return true;
     }
-    size_t len = f->len < ETH_MIN_LEN ? ETH_MIN_LEN : f->len;
+    /* Senders may leave the padding to the wire, so a short frame is no runt unless runts are what
+     * the driver asks for; those have 8 bytes at least (data sheet, RCR). */
+    bool runt = s->rcr & RCR_AR && f->len >= RUNT_MIN;
+    size_t len = f->len < ETH_MIN_LEN && !runt ? ETH_MIN_LEN : f->len;
     size_t pages = (HEADER_LEN + len + ETH_FCS_LEN + PAGE_SIZE - 1) / PAGE_SIZE;
     if (pages + 2 > (unsigned)(s->pstop - s->pstart)) {
         count_missed(s);

@@ -34,6 +34,7 @@ enum {
     CSR5_SPND = 0x0001,
     CSR5_LTINTEN = 0x4000,
     CSR5_TOKINTD = 0x8000,
+    CSR124_RPA = 0x0008,
     CSR15_DRX = 0x0001,
     CSR15_DTX = 0x0002,
     CSR15_LOOP = 0x0004,
@@ -52,6 +53,7 @@ enum {
     CSR_RCVRL = 76, /* lengths of the rings, two's complement */
     CSR_XMTRL = 78,
     CSR_MFC = 112,
+    CSR_TEST = 124,
 
     BCR_SWS = 20,
     PCNET_CSRS = 128,

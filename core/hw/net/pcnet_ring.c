@@ -256,7 +256,9 @@ static bool receive_frame(struct pcnet *s, const uint8_t *frame, size_t len, siz
     uint16_t match = accepts(s, frame, &wanted);
     if (!wanted)
         return true;
-    if (len < ETH_MIN_LEN) {
+    /* Senders may leave the padding to the wire, so a short frame is no runt unless runts are what
+     * the driver asks for. */
+    if (len < ETH_MIN_LEN && !(s->csr[CSR_TEST] & CSR124_RPA)) {
         memset(padded, 0, sizeof padded);
         memcpy(padded, frame, len);
         frame = padded;
