@@ -227,6 +227,8 @@ static bool decode_run(struct cpu *c, struct block *b, const uint8_t *bytes, uns
     b->bytes = (uint8_t)off;
     b->mode = (uint8_t)mode;
     b->prot = prot;
+    b->near[0] = b->near[1] = b;
+    b->far = (struct jump_entry){ .block = b };
     b->heat = b->count >= LONG_BLOCK ? block_heat / 4 : block_heat;
     return count > 0;
 }

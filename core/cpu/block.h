@@ -27,6 +27,13 @@
 #define BLOCK_MAX   48u
 #define BLOCK_BYTES 240u /* insn.off is 8 bits wide */
 
+/* A jump that was made: linear address to block, without a walk or a hash of host addresses. */
+struct jump_entry {
+    uint64_t la;
+    uint32_t context;    /* c->jump_context that it was made under */
+    struct block *block; /* its code is 0 if it was dropped since */
+};
+
 struct block {
     uintptr_t code; /* host address of the first byte; 0: dropped */
     uint8_t mode;   /* MODE_CODE* */
@@ -36,16 +43,16 @@ struct block {
     int32_t heat; /* instructions left to run until it is reported as hot */
     struct block *hash_next;
     struct block *page_next;
+    /* Where it went last: to a block of its page, falling out of its end [0] or by a branch [1]
+     * (itself: not yet), and to another page. What follows is on the lines of memory that are read
+     * anyway; an entry of the jump cache seldom is. Stale after block_flush_all(). */
+    struct block *near[2];
+    struct jump_entry far;
     struct insn insns[]; /* count, then H_END */
 };
 
-/* The jump cache: linear address to block, without a walk or a hash of host addresses. */
+/* The jump cache, for what is not linked. */
 #define JUMP_CACHE_SIZE 32768u
-struct jump_entry {
-    uint64_t la;
-    uint32_t context;    /* c->jump_context that it was made under */
-    struct block *block; /* its code is 0 if it was dropped since */
-};
 
 struct block_cache {
     struct jump_entry jumps[JUMP_CACHE_SIZE];

@@ -186,7 +186,7 @@ enum { MMU_KERNEL, MMU_USER, MMU_KERNEL_SMAP_OFF /* SMAP on, RFLAGS.AC = 1 */, M
 
 /* Soft TLB. tag = page of the linear address when an access may go straight to host memory; low
  * bits set send it to the slow path. host = addend + la. */
-#define TLB_BITS    10
+#define TLB_BITS    12
 #define TLB_SIZE    (1u << TLB_BITS)
 #define PAGE_MASK   (~0xfffull)
 #define TLB_INVALID (~0ull)
@@ -200,13 +200,17 @@ struct tlb_side {              /* what only the slow path needs */
     struct mem_region *region; /* RAM/ROM behind it, NULL for MMIO/unassigned */
     uint64_t offset;           /* of the page in the region */
     bool global;
+    bool listed[2];    /* the slot is in the list, by global */
     uint8_t page_bits; /* size of the guest's page: log2 */
 };
 struct tlb {
     struct tlb_entry e[TLB_SIZE];
     struct tlb_side side[TLB_SIZE];
-    uint16_t used[TLB_SIZE];
-    uint32_t used_count;
+    struct tlb_list {
+        uint32_t count;
+        uint16_t slots[TLB_SIZE];
+    } used[2]; /* by global: what a flush has to look at; entries that are used are in theirs */
+    uint64_t large_first, large_last; /* no entry outside is of a page above 4 KB */
 };
 
 /* An 80-bit x87 register: mantissa with explicit integer bit, sign and exponent. */

@@ -2,9 +2,10 @@
  * The interpreter: runs decoded blocks.
  *
  * interp_run() is one loop over instructions. Those of HOT_LIST are inlined into it as cases, all
- * others are called through insn.fn. Between blocks the next one comes from the jump cache; only a
- * miss goes to block.c. The budget is charged for a whole block when it is entered and corrected
- * when the block is left early, so that nothing is counted instruction by instruction.
+ * others are called through insn.fn. The next block is one that this one is linked to, or comes
+ * from the jump cache; only a miss goes to block.c. The budget is charged for a whole block when it
+ * is entered and corrected when the block is left early, so that nothing is counted instruction by
+ * instruction.
  *
  * Native compilers get a jump at the end of every case (labels as values), which gives each
  * instruction a branch prediction of its own. In WebAssembly there is no such jump: there it is a
@@ -16,24 +17,90 @@
 #include "cpu/block.h"
 #include "cpu/ops_hot.h"
 
+static inline bool jump_fits(const struct cpu *c, const struct jump_entry *j, uint64_t la)
+{
+    return j->la == la && (j->context == c->jump_context || j->context == c->jump_context_global) &&
+           j->block->code && c->rip + j->block->bytes - 1 <= c->cs_limit;
+}
+
+static inline uint64_t code_address(const struct cpu *c)
+{
+    return (c->seg_base[SEG_CS] + c->rip) & c->la_mask;
+}
+
 static inline struct block *next_block(struct cpu *c)
 {
-    uint64_t la = (c->seg_base[SEG_CS] + c->rip) & c->la_mask;
+    uint64_t la = code_address(c);
     struct jump_entry *j = jump_slot(c, la);
-    if (likely(j->la == la &&
-               (j->context == c->jump_context || j->context == c->jump_context_global) &&
-               j->block->code && c->rip + j->block->bytes - 1 <= c->cs_limit)) {
+    if (likely(jump_fits(c, j, la))) {
         c->gpr[REG_IP] = c->rip;
         return j->block;
     }
     return block_find(c, false);
 }
 
+/* What a block's links rely on besides themselves. */
+struct links_of {
+    uint32_t context; /* c->jump_context at the block's entry: its page is still where it was */
+    uint64_t flushes;
+};
+static inline struct links_of links_now(const struct cpu *c)
+{
+    return (struct links_of){ c->jump_context, block_stats.flushes };
+}
+
+static inline int64_t distance(const struct block *from, const struct block *to)
+{
+    return (intptr_t)(to->code - from->code);
+}
+
+/* Not linked: finds the block at rip and links it to @b. */
+static __attribute__((noinline)) struct block *link_block(struct cpu *c, struct block *b,
+                                                          bool branch, struct links_of *at)
+{
+    uint64_t from = c->gpr[REG_IP];
+    struct block *n = next_block(c);
+    struct links_of before = *at;
+    *at = links_now(c);
+    if (!n || !n->code || !b->code || before.context != at->context ||
+        before.flushes != at->flushes)
+        return n;
+    if ((b->code ^ n->code) < 4096 && distance(b, n) == (int64_t)(c->rip - from)) {
+        b->near[branch] = n;
+    } else {
+        const struct jump_entry *j = jump_slot(c, code_address(c));
+        if (j->block == n)
+            b->far = *j;
+    }
+    return n;
+}
+
+/* The block at rip, to which @b went. */
+static inline struct block *follow(struct cpu *c, struct block *b, bool branch, struct links_of *at)
+{
+    struct block *n = b->near[branch];
+    if (unlikely(c->jump_context != at->context || block_stats.flushes != at->flushes))
+        return link_block(c, b, branch, at);
+    /* Within a page, what is so far from here in linear addresses is so far in the host's. */
+    if (distance(b, n) == (int64_t)(c->rip - c->gpr[REG_IP]) && b->code &&
+        c->rip + n->bytes - 1 <= c->cs_limit) {
+        c->gpr[REG_IP] = c->rip;
+        return n;
+    }
+    if (jump_fits(c, &b->far, code_address(c))) {
+        c->gpr[REG_IP] = c->rip;
+        return b->far.block;
+    }
+    return link_block(c, b, branch, at);
+}
+
 void interp_run(struct cpu *c)
 {
-    struct block *b;
+    struct block *b = NULL;
+    struct links_of at;
     const struct insn *i;
     enum exec r;
+    bool branch;
 
 enter:
     if (unlikely(c->budget <= 0 || (c->intr && interrupt_wanted(c))))
@@ -42,7 +109,12 @@ enter:
         c->jit_met = true;
         return;
     }
-    b = next_block(c);
+    if (b) {
+        b = follow(c, b, branch, &at);
+    } else {
+        b = next_block(c);
+        at = links_now(c);
+    }
     if (unlikely(!b))
         return;
     if (unlikely((b->heat -= b->count) < 0) && c->jit) {
@@ -95,6 +167,7 @@ call:
 #endif
 
 leave: /* a hot instruction: branched or faulted */
+    branch = true;
     if (likely(r == EXEC_JUMP))
         goto enter;
 leave_called:
@@ -110,6 +183,7 @@ relook:
     c->budget += b->count - (int32_t)(i - b->insns);
 end:
     c->rip = cpu_insn_rip(c, i);
+    branch = false;
     goto enter;
 }
 

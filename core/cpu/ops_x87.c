@@ -117,8 +117,8 @@ static enum exec op_fld_sti(struct cpu *c, const struct insn *i)
     return load(c, &e, v);
 }
 
-/* FLD1 ... FLDZ, by ModRM.rm: to 128 bits, rounded as FCW says but without exceptions. */
-static enum exec op_fld_constant(struct cpu *c, const struct insn *i)
+/* To 128 bits, rounded without exceptions. */
+struct f80 x87_constant(unsigned n, uint8_t rc)
 {
     static const struct {
         int exp;
@@ -131,15 +131,20 @@ static enum exec op_fld_constant(struct cpu *c, const struct insn *i)
         { -2, 0x9a209a84fbcff798, 0x8f8959ac0b7c9178 }, /* log10 2 */
         { -1, 0xb17217f7d1cf79ab, 0xc9e3b39803f2f6af }, /* ln 2 */
     };
+    struct fpenv e = { .rc = rc };
+    if (n >= 6)
+        return fp_to_f80(fp_zero(false));
+    return fp_to_f80(
+        fp_round(&e, &fp_f80, false, constants[n].exp, constants[n].hi, constants[n].lo));
+}
+
+static enum exec op_fld_constant(struct cpu *c, const struct insn *i)
+{
     if (!x87_check(c))
         return EXEC_FAULT;
     x87_begin(c, i);
-    struct fpenv e = x87_env(c), rounding = { .rc = e.rc };
-    unsigned n = i->modrm & 7;
-    struct fpnum a = fp_zero(false);
-    if (constants[n].hi)
-        a = fp_round(&rounding, &fp_f80, false, constants[n].exp, constants[n].hi, constants[n].lo);
-    return load(c, &e, fp_to_f80(a));
+    struct fpenv e = x87_env(c);
+    return load(c, &e, x87_constant(i->modrm & 7, e.rc));
 }
 
 /* ---- stores ---- */

@@ -13,12 +13,13 @@
 /* The eight operations of ModRM.reg in D8, DA, DC and DE; a is ST(0), b the other operand. */
 enum { ADD, MUL, COM, COMP, SUB, SUBR, DIV, DIVR };
 
+const uint16_t x87_relation_codes[4] = {
+    [FP_LESS] = FSW_C0, [FP_EQUAL] = FSW_C3, [FP_GREATER] = 0, [FP_UNORDERED] = FSW_CC
+};
+
 static void set_relation(struct cpu *c, enum fp_relation r)
 {
-    static const uint16_t codes[] = {
-        [FP_LESS] = FSW_C0, [FP_EQUAL] = FSW_C3, [FP_GREATER] = 0, [FP_UNORDERED] = FSW_CC
-    };
-    c->fsw = (uint16_t)((c->fsw & ~FSW_CC) | codes[r]);
+    c->fsw = (uint16_t)((c->fsw & ~FSW_CC) | x87_relation_codes[r]);
 }
 
 /* Computes into ST(dst); @valid: no operand is an empty register. */

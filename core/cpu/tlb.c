@@ -11,7 +11,9 @@
  * While alignment checks are on (CPL 3, CR0.AM, RFLAGS.AC), c->tlb points to a TLB that never hits,
  * so that all accesses come through here and are checked; the real TLB still saves the walk.
  *
- * Flushes go over the list of slots in use; entries of global pages survive a flush that allows it.
+ * Flushes go over lists of slots in use, one for global pages, whose entries survive a flush that
+ * allows it. A slot may be in the list in which its entry was before. The flush of one page looks
+ * at one slot, unless the page lies among large ones, of which an entry has 4 KB.
  */
 #include <stdio.h>
 
@@ -26,9 +28,23 @@
 
 static void tlb_init(struct tlb *t)
 {
-    for (unsigned k = 0; k < TLB_SIZE; k++)
+    for (unsigned k = 0; k < TLB_SIZE; k++) {
         t->e[k].tag = TLB_INVALID;
-    t->used_count = 0;
+        t->side[k] = (struct tlb_side){ 0 };
+    }
+    t->used[0].count = t->used[1].count = 0;
+    t->large_first = ~0ull;
+    t->large_last = 0;
+}
+
+static void list_slot(struct tlb *t, unsigned slot)
+{
+    struct tlb_side *s = &t->side[slot];
+    struct tlb_list *l = &t->used[s->global];
+    if (s->listed[s->global])
+        return;
+    s->listed[s->global] = true;
+    l->slots[l->count++] = (uint16_t)slot;
 }
 
 void tlb_init_all(struct cpu *c)
@@ -89,25 +105,53 @@ uint32_t tlb_jump_context(struct cpu *c, uint64_t la)
     return global ? c->jump_context_global : c->jump_context;
 }
 
+/* Drops the entries of a list that aren't in the other one by now. */
+static void flush_list(struct tlb *t, bool global)
+{
+    struct tlb_list *l = &t->used[global];
+    for (uint32_t k = 0; k < l->count; k++) {
+        unsigned slot = l->slots[k];
+        t->side[slot].listed[global] = false;
+        if (t->side[slot].global == global)
+            t->e[slot].tag = TLB_INVALID;
+    }
+    l->count = 0;
+}
+
 void tlb_flush(struct cpu *c, bool globals)
 {
     for (int m = 0; m < MMU_COUNT; m++) {
         for (int a = 0; a < ACCESS_KINDS; a++) {
             struct tlb *t = &c->tlbs[m][a];
-            uint32_t kept = 0;
-            for (uint32_t k = 0; k < t->used_count; k++) {
-                uint16_t slot = t->used[k];
-                if (!globals && t->side[slot].global)
-                    t->used[kept++] = slot;
-                else
-                    t->e[slot].tag = TLB_INVALID;
+            flush_list(t, false);
+            if (globals) {
+                flush_list(t, true);
+                t->large_first = ~0ull;
+                t->large_last = 0;
             }
-            t->used_count = kept;
         }
     }
     next_generation(c, false);
     if (globals)
         next_generation(c, true);
+}
+
+/* Drops what entries there are of the large page with @la, if it is one. */
+static bool flush_large_page(struct tlb *t, uint64_t la)
+{
+    bool any = false;
+    for (int global = 0; global < 2; global++) {
+        struct tlb_list *l = &t->used[global];
+        for (uint32_t k = 0; k < l->count; k++) {
+            unsigned slot = l->slots[k];
+            unsigned bits = t->side[slot].page_bits;
+            if (bits > 12 && ((t->e[slot].tag ^ la) & ~0ull << bits) == 0) {
+                t->e[slot].tag = TLB_INVALID;
+                any = true;
+            }
+        }
+    }
+    return any;
 }
 
 void tlb_flush_page(struct cpu *c, uint64_t la)
@@ -116,18 +160,11 @@ void tlb_flush_page(struct cpu *c, uint64_t la)
     for (int m = 0; m < MMU_COUNT; m++) {
         for (int a = 0; a < ACCESS_KINDS; a++) {
             struct tlb *t = &c->tlbs[m][a];
-            for (uint32_t k = 0; k < t->used_count;) {
-                uint16_t slot = t->used[k];
-                struct tlb_side *s = &t->side[slot];
-                uint64_t mask = ~0ull << s->page_bits;
-                if (((t->e[slot].tag ^ la) & mask) == 0) {
-                    large |= s->page_bits > 12;
-                    t->e[slot].tag = TLB_INVALID;
-                    t->used[k] = t->used[--t->used_count];
-                } else {
-                    k++;
-                }
-            }
+            struct tlb_entry *e = tlb_slot(t, la);
+            if (la >= t->large_first && la <= t->large_last)
+                large |= flush_large_page(t, la);
+            if (((e->tag ^ la) & PAGE_MASK) == 0)
+                e->tag = TLB_INVALID;
         }
     }
     for (int global = 0; global < 2; global++)
@@ -139,10 +176,13 @@ static void watch_in_cpu(struct cpu *c, uintptr_t host_page)
 {
     for (int m = 0; m < MMU_COUNT; m++) {
         struct tlb *t = &c->tlbs[m][ACCESS_WRITE];
-        for (uint32_t k = 0; k < t->used_count; k++) {
-            struct tlb_entry *e = &t->e[t->used[k]];
-            if (!(e->tag & 0xfff) && e->addend + (uintptr_t)e->tag == host_page)
-                e->tag |= TLB_WATCH;
+        for (int global = 0; global < 2; global++) {
+            const struct tlb_list *l = &t->used[global];
+            for (uint32_t k = 0; k < l->count; k++) {
+                struct tlb_entry *e = &t->e[l->slots[k]];
+                if (!(e->tag & 0xfff) && e->addend + (uintptr_t)e->tag == host_page)
+                    e->tag |= TLB_WATCH;
+            }
         }
     }
 }
@@ -167,9 +207,18 @@ static struct tlb_entry *fill(struct cpu *c, uint64_t la, enum access a, int mmu
     unsigned slot = (unsigned)(la >> 12) & (TLB_SIZE - 1);
     struct tlb_entry *e = &t->e[slot];
     struct tlb_side *s = &t->side[slot];
-    if (e->tag == TLB_INVALID)
-        t->used[t->used_count++] = (uint16_t)slot;
-    *s = (struct tlb_side){ .phys = phys, .global = r.global, .page_bits = r.page_bits };
+    s->phys = phys;
+    s->region = NULL;
+    s->global = r.global;
+    s->page_bits = r.page_bits;
+    list_slot(t, slot);
+    if (r.page_bits > 12) {
+        uint64_t rest = (1ull << r.page_bits) - 1;
+        if (t->large_first > (la & ~rest))
+            t->large_first = la & ~rest;
+        if (t->large_last < (la | rest))
+            t->large_last = la | rest;
+    }
     e->tag = la & PAGE_MASK;
     e->addend = 0;
 

@@ -103,6 +103,11 @@ static inline const struct fpfmt *x87_format(const struct cpu *c)
     return &fp_f80_pc[c->fcw >> 8 & 3];
 }
 
+/* The constants of FLD1 to FLDZ by ModRM.rm, rounded as @rc says. */
+struct f80 x87_constant(unsigned n, uint8_t rc);
+/* What a comparison sets of FSW, by enum fp_relation. */
+extern const uint16_t x87_relation_codes[4];
+
 /* Starts the part of an instruction that can't fault any more: records the instruction and its
  * operand. */
 static inline void x87_begin_keep_c1(struct cpu *c, const struct insn *i)

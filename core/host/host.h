@@ -138,15 +138,18 @@ void host_broadcast_close(struct host_broadcast *b);
 
 /* Translated code (core/jit-wasm): WebAssembly modules made at run time. host_jit_support: what the
  * engine can do, 0 where there is none. host_jit_init: @functions are the table that modules
- * import; @chain, if it isn't empty, a module whose function "0" takes the place of the first and
- * whose function "1" goes into table slot @slot. host_jit_install: compiles and instantiates a
- * module; its functions "0", "1" ... go into table slots @slots. host_jit_slots:
- * @count new table slots, the first of them; 0: none. host_jit_clear: puts @stub into a slot. */
+ * import, the first one also by itself, as the chain; @chain, if it isn't empty, a module whose
+ * function "0" is that chain instead and whose function "1" goes into table slot @slot.
+ * host_jit_install: compiles and instantiates a module; its functions "0", "1" ... go into table
+ * slots @slots. host_jit_took_long: the machine looks at the time before it runs on, and perhaps
+ * makes more code; installing implies it. host_jit_slots: @count new table slots, the first of
+ * them; 0: none. host_jit_clear: puts @stub into a slot. */
 enum { HOST_JIT = 1, HOST_JIT_TAIL_CALLS = 2 };
 unsigned host_jit_support(void);
 bool host_jit_init(void (*const *functions)(void), unsigned count, const uint8_t *chain, size_t len,
                    uint32_t slot);
 bool host_jit_install(const uint8_t *module, size_t len, const uint32_t *slots, unsigned count);
+void host_jit_took_long(void);
 uint32_t host_jit_slots(uint32_t count);
 void host_jit_clear(uint32_t slot, void (*stub)(void));
 

@@ -23,13 +23,13 @@ mergeInto(LibraryManager.library, {
     chain >>>= 0;
     for (var k = 0; k < count; k++)
       helpers.set(k, wasmTable.get(HEAPU32[(functions >>> 2) + k]));
-    slipwayJit.imports = { e: { m: wasmMemory, t: wasmTable, h: helpers } };
+    slipwayJit.imports = { e: { m: wasmMemory, t: wasmTable, h: helpers, c: helpers.get(0) } };
     if (!length)
       return 1;
     try {
       var module = new WebAssembly.Module(HEAPU8.subarray(chain, chain + length));
       var made = new WebAssembly.Instance(module, slipwayJit.imports).exports;
-      helpers.set(0, made['0']);
+      slipwayJit.imports.e.c = made['0'];
       wasmTable.set(slot, made['1']);
       return 1;
     } catch (e) {

@@ -16,13 +16,16 @@ bool host_jit_init(void (*const *functions)(void), unsigned count, const uint8_t
 {
     return slipway_js_jit_init(functions, count, chain, len, slot);
 }
-bool host_jit_install(const uint8_t *module, size_t len, const uint32_t *slots, unsigned count)
+void host_jit_took_long(void)
 {
-    /* That took long: the machine looks at the time before it runs on, and perhaps compiles more.
-     * Not where the host's time must not decide where the CPU stops. */
+    /* Not where the host's time must not decide where the CPU stops. */
     struct machine *m = loop_machine();
     if (m && m->clock.icount_shift < 0)
         cpu_raise_intr(m->cpus[0], CPU_INTR_EXIT);
+}
+bool host_jit_install(const uint8_t *module, size_t len, const uint32_t *slots, unsigned count)
+{
+    host_jit_took_long();
     return slipway_js_jit_install(module, len, slots, count);
 }
 uint32_t host_jit_slots(uint32_t count)

@@ -15,6 +15,9 @@ mergeInto(LibraryManager.library, {
   slipway_js_wake: function () {
     slipwayHost.wake();
   },
+  slipway_js_now: function () {
+    return slipwayHost.clock.now();
+  },
   slipway_js_random: function (pointer, length) {
     slipwayHost.random(HEAPU8, pointer >>> 0, length);
   },

@@ -46,6 +46,8 @@ void loop_active(void);
 /* The machine that the loop runs; NULL before. */
 struct machine *loop_machine(void);
 void slipway_js_random(void *buf, size_t len);
+/* ms since some time before the start. */
+double slipway_js_now(void);
 
 /* Streams are numbers in JavaScript; @owner comes back in slipway_stream_event(). Opening gives a
  * number, or 0 and a message in @error (@error_len bytes). @mode: bits. */

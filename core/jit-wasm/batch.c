@@ -176,7 +176,10 @@ void batch_install(struct cpu *c)
     for (unsigned k = 0; k < count; k++) {
         codes[k] = (struct wasm_code){ &waiting[k].body, waiting[k].hints, waiting[k].hint_count };
         slots[k] = cache_slot();
-        waiting[k].region->slot = slots[k];
+        struct region *r = waiting[k].region;
+        r->slot = slots[k];
+        for (unsigned n = 0; n < r->self_call_count; n++)
+            wb_patch(&waiting[k].body, r->self_calls[n], WASM_FIRST + k);
         ok &= slots[k] != 0;
     }
     if (count) {

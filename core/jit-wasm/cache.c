@@ -110,9 +110,9 @@ void region_free(struct region *r)
     free(r);
 }
 
-void region_begin_points(struct region *r)
+void region_begin_pass(struct region *r)
 {
-    r->point_count = 0;
+    r->point_count = r->self_call_count = 0;
     r->chunk = r->chunks;
     r->chunk_used = 0;
 }

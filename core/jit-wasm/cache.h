@@ -14,6 +14,7 @@
 #include "jit-wasm/region.h"
 
 #define REGION_INSN_CHUNK 32
+#define REGION_SELF_CALLS 8
 
 /* What the mode and segments must be like: everything the code was specialised for. */
 struct region_key {
@@ -48,6 +49,9 @@ struct region {
     struct region_range *ranges; /* code bytes, merged */
     struct jit_point *points;
     unsigned point_count, point_capacity;
+    /* Where in the function's body the index is that it calls itself by. */
+    uint32_t self_calls[REGION_SELF_CALLS];
+    unsigned self_call_count;
     struct insn_chunk *chunks, *chunk; /* first, the one being filled */
     unsigned chunk_used;
     bool failed;
@@ -58,8 +62,8 @@ struct region_key region_key(const struct cpu *c, uintptr_t code);
 struct region *region_new(const struct region_code *code);
 void region_free(struct region *r);
 
-/* While it is emitted. Points and instructions of an earlier pass are forgotten. */
-void region_begin_points(struct region *r);
+/* While it is emitted. What an earlier pass has added is forgotten. */
+void region_begin_pass(struct region *r);
 int region_add_point(struct region *r, struct jit_point p);
 const struct insn *region_add_insn(struct region *r, const struct insn *i);
 bool region_failed(const struct region *r);

@@ -9,8 +9,8 @@
  * on where the guest returns to while there is a region. They are small WebAssembly functions made
  * at start-up, in a module of their own: in V8 every instance that imports a table has a copy of it
  * (as of version 11), so that modules with the table of regions would cost more the more there are.
- * What they import is a small table with the helpers alone. Engines without tail calls get a C
- * function that always returns.
+ * What they import is the chain and a small table with the helpers alone. Engines without tail
+ * calls get a C function that always returns for the chain.
  */
 #include <stddef.h>
 
@@ -29,9 +29,7 @@ enum wasm_sig helper_signature(enum jit_helper fn)
         [IM_RMW_READ] = SIG_READ,   [IM_READ128] = SIG_CHECK,   [IM_WRITE128] = SIG_CHECK,
         [IM_SEG_CHECK] = SIG_CHECK, [IM_HANDLER] = SIG_HANDLER, [IM_SETTLE] = SIG_VOID,
         [IM_MULHU] = SIG_I64_I64,   [IM_MULHS] = SIG_I64_I64,   [IM_SLOW_FP] = SIG_HANDLER,
-        [IM_STOP] = SIG_HANDLER,    [IM_X87_ADD] = SIG_X87,     [IM_X87_MUL] = SIG_X87,
-        [IM_X87_DIV] = SIG_X87,     [IM_X87_LOAD] = SIG_X87,    [IM_X87_STORE] = SIG_X87,
-        [IM_X87_MOVE] = SIG_X87,
+        [IM_STOP] = SIG_HANDLER,    [IM_X87] = SIG_WRITE,
     };
     return (enum wasm_sig)signatures[fn];
 }
@@ -171,12 +169,7 @@ bool chain_init(struct cpu *c, bool tail_calls)
         [IM_HANDLER] = (void (*)(void))jit_call_handler,
         [IM_SLOW_FP] = (void (*)(void))jit_slow_fp,
         [IM_STOP] = (void (*)(void))jit_stop,
-        [IM_X87_ADD] = (void (*)(void))jit_x87_add,
-        [IM_X87_MUL] = (void (*)(void))jit_x87_mul,
-        [IM_X87_DIV] = (void (*)(void))jit_x87_div,
-        [IM_X87_LOAD] = (void (*)(void))jit_x87_load,
-        [IM_X87_STORE] = (void (*)(void))jit_x87_store,
-        [IM_X87_MOVE] = (void (*)(void))jit_x87_move,
+        [IM_X87] = (void (*)(void))jit_x87_op,
         [IM_SETTLE] = jit_settle,
         [IM_MULHU] = (void (*)(void))jit_mulhu,
         [IM_MULHS] = (void (*)(void))jit_mulhs,

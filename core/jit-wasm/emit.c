@@ -295,6 +295,7 @@ static void block_code(struct emit *e, int k, int fall)
     e->kind = b->entry_flags;
     e->dirty = e->point_dirty = b->dirty_in;
     e->sse_checked = e->fp_checked = false;
+    e->x87.until = 0;
     memset(e->fp_known, 0, sizeof e->fp_known);
     groups_block(e);
     if (b->loop_check) {
@@ -380,6 +381,7 @@ static void begin(struct emit *e)
     memset(e->xmm, 0xff, sizeof e->xmm);
     memset(e->raw, 0xff, sizeof e->raw);
     e->fp_fast = NO_LOCAL;
+    e->x87 = (struct emit_x87){ .ok = NO_LOCAL };
     memset(e->label, 0, sizeof e->label);
     memset(e->dispatch, 0xff, sizeof e->dispatch);
     e->written = (struct regs){ 0 };
@@ -405,7 +407,7 @@ static void begin(struct emit *e)
             flags_raw(e, k < 3 ? 2 : 3, k % 3);
     for (unsigned k = 0; k < e->r->block_count; k++)
         e->r->blocks[k].entry_flags = FK_DYN;
-    region_begin_points(e->out);
+    region_begin_pass(e->out);
 }
 
 static void pass(struct emit *e, bool first)
@@ -443,6 +445,8 @@ static void add_locals(struct emit *e)
     }
     for (unsigned k = 0; k < e->hint_count; k++)
         e->hints[k] += (uint32_t)out.len;
+    for (unsigned k = 0; k < e->out->self_call_count; k++)
+        e->out->self_calls[k] += (uint32_t)out.len;
     wb_bytes(&out, e->b.data, e->b.len);
     out.failed |= e->b.failed;
     wb_free(&e->b);

@@ -69,6 +69,28 @@ enum flag_kind {
 #define FK_OP(k)  ((k) & ~(FK_CO | 3))
 #define FK_OSZ(k) ((unsigned)(k)&3)
 
+/* Of x87 code (emit_x87.c). A chain's registers are numbered from where TOP is at its start. */
+struct emit_x87 {
+    unsigned until;   /* index in the block behind the chain */
+    bool open;        /* inside a run, */
+    unsigned first;   /* ... which started with this instruction */
+    int kind_before;  /* ... flags of this kind */
+    bool sets_flags;  /* ... and changes them */
+    unsigned inlined; /* operations in the region */
+    int16_t ok, turn; /* locals: the chain's assumptions hold; TOP at its start */
+    int16_t tags;     /* in use, by position, as memory has it */
+    int16_t control;  /* 0: round to nearest, to 64 bits; else bits of FCW that tell */
+    int16_t fsw;      /* without TOP */
+    int16_t frac[8], se[8];
+    uint8_t loaded, dirty; /* positions */
+    unsigned top, top_written;
+    uint8_t set_tags, clear_tags; /* tags to be written: positions */
+    bool fsw_dirty, c1_clear, fcs_written, pointer_dirty;
+    uint8_t fds_written; /* segment */
+    int32_t fip;         /* to be written, from the region's entry */
+    uint16_t fop;
+};
+
 struct emit {
     struct wbuf b;
     uint32_t hints[EMIT_MAX_HINTS]; /* offsets of branches; see wasm.h */
@@ -114,6 +136,7 @@ struct emit {
     bool fp_checked;
     int16_t fp_fast;
     uint16_t fp_known[2][2];
+    struct emit_x87 x87;
 };
 
 /* The parameters. */

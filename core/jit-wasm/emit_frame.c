@@ -7,7 +7,9 @@
  * what it may have written on the way to the exit (region_registers() says which), so that a short
  * way through a large region costs little.
  *
- * A guest call of a function outside is a call of that function's region, through the chain. It
+ * A guest call of a function outside is a call of that function's region, through the chain; that
+ * of the region's own entry is one without (its code is where it was and as it was, or this region
+ * would not run on): a third of the time of small recursive functions. It
  * comes back as JIT_RETURNED with the guest's return address in c->rip. If that is where this
  * region goes on, it does, with its registers loaded anew: whose return it was doesn't matter,
  * since all state is in memory. Otherwise (a task switch, longjmp, this region's code was
@@ -306,9 +308,24 @@ static void emit_return_rip(struct emit *e, int block)
         op(e, W_I64_EXTEND_I32_U);
 }
 
+/* Calls the chain, or this function itself (batch_install() knows its index); RIP and depth are on
+ * the stack. */
+static void call_region(struct emit *e, bool self)
+{
+    op(e, W_CALL);
+    if (self) {
+        e->out->self_calls[e->out->self_call_count++] = (uint32_t)e->b.len;
+        wb_u32_wide(&e->b, WASM_CHAIN);
+    } else {
+        wb_u32(&e->b, WASM_CHAIN);
+    }
+}
+
 void emit_exit_call(struct emit *e, int fall)
 {
     int back = e->blk->succ[1];
+    bool self = e->blk->end == BE_CALL && e->blk->succ_off[0] == 0 &&
+                e->out->self_call_count < REGION_SELF_CALLS;
     if (!e->tail_calls || back == OUTSIDE) {
         emit_exit(e);
         return;
@@ -319,6 +336,12 @@ void emit_exit_call(struct emit *e, int fall)
     get_local(e, L_DEPTH);
     emit_i32(e, JIT_DEPTH);
     op(e, W_I32_GE_U);
+    if (self) { /* otherwise the chain looks at it */
+        get_local(e, e->budget);
+        emit_i32(e, 0);
+        op(e, W_I32_LE_S);
+        op(e, W_I32_OR);
+    }
     unlikely_next(e);
     branch(e, W_BR_IF, e->chain);
 
@@ -335,7 +358,7 @@ void emit_exit_call(struct emit *e, int fall)
     get_local(e, L_DEPTH);
     emit_i32(e, 1);
     op(e, W_I32_ADD);
-    emit_call(e, IM_CHAIN);
+    call_region(e, self);
     unlikely_next(e);
     branch(e, W_BR_IF, e->left);
     emit_load_fixed(e, W_I32_LOAD, &e->c->budget);
@@ -503,12 +526,11 @@ void frame_close(struct emit *e)
     get_local(e, e->next);
     get_local(e, L_DEPTH);
     if (e->tail_calls) {
-        emit_i32(e, IM_CHAIN);
-        op(e, W_RETURN_CALL_INDIRECT);
-        wb_u32(&e->b, SIG_REGION);
-        wb_u32(&e->b, 0);
+        op(e, W_RETURN_CALL);
+        wb_u32(&e->b, WASM_CHAIN);
     } else {
-        emit_call(e, IM_CHAIN);
+        op(e, W_CALL);
+        wb_u32(&e->b, WASM_CHAIN);
         op(e, W_RETURN);
     }
     close_block(e);

@@ -212,7 +212,9 @@ static int collect(struct emit *e, const struct address *a, unsigned bytes, bool
         g->count++;
         return now->open[k];
     }
-    if (s->count == GROUPS_MAX || e->depth != e->block_depth + 2) /* the look-up may not happen */
+    /* Deeper in, the look-up may not happen. The other way through a run of x87 code has handlers
+     * only, after which accesses look again. */
+    if (s->count == GROUPS_MAX || e->depth != e->block_depth + 2 + e->x87.open)
         return -1;
     s->all[s->count] = (struct group){ .at = *a,
                                        .low = a->off,

@@ -53,6 +53,8 @@ uintptr_t jit_code_host(struct cpu *c, uint64_t la)
 /* Bytes of WebAssembly in one function. Above the maximum V8's optimizing compiler changes to a
  * cheaper way of register allocation, with code 2.4 times slower (measured, version 11). */
 enum { CODE_MAX = 33000, CODE_AIM = 28000, INSNS_MIN = 32 };
+/* Instructions of a region that takes a millisecond or more to make. */
+enum { INSNS_LONG = 128 };
 
 /* Finds a region at c->rip and emits its code; again with less code if that was too much. */
 static struct region *emit(struct cpu *c, struct region_code *code, struct emit *e)
@@ -114,6 +116,8 @@ static struct region *translate(struct cpu *c)
     cool(c, &code);
     block_set_heat(c, r->key.code, block_heat / 8);
     jit_stats.emit_ns += host_monotonic_ns() - start;
+    if (code.insn_count > INSNS_LONG)
+        host_jit_took_long();
     return r;
 }
 
@@ -132,12 +136,17 @@ static void find_region(struct cpu *c)
         block_set_heat(c, host, block_heat * 64);
         return;
     }
+    if (!r && batch_full()) { /* that is long enough for now: it is translated the next time */
+        batch_install(c);
+        block_set_heat(c, host, 1);
+        return;
+    }
     bool second = r != NULL;
     if (!r)
         r = translate(c);
     if (!r)
         block_set_heat(c, host, NEVER);
-    else if (!r->slot && (second || batch_full()))
+    else if (!r->slot && second)
         batch_install(c);
     if (!r || !r->slot || r->dead)
         return;

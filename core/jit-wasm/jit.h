@@ -136,12 +136,7 @@ enum jit_helper {
     IM_MULHS,
     IM_SLOW_FP,
     IM_STOP,
-    IM_X87_ADD,
-    IM_X87_MUL,
-    IM_X87_DIV,
-    IM_X87_LOAD,
-    IM_X87_STORE,
-    IM_X87_MOVE,
+    IM_X87,
     IM_COUNT
 };
 /* Makes the function behind IM_CHAIN and hands all to the host. False: no translated code. */
@@ -167,14 +162,31 @@ enum jit_stop { STOP_ON, STOP_ELSEWHERE, STOP_LEFT };
 int jit_stop(struct cpu *c, const struct insn *i); /* enum jit_stop */
 /* The same for one that neither accesses memory nor takes long. */
 int jit_slow_fp(struct cpu *c, const struct insn *i);
-/* x87 instructions in their simple cases; 0: not one of those, nothing was done (x87_fast.c). @v:
- * the memory operand's bits; @fop: which instruction, as in FOP. */
-uint32_t jit_x87_add(uint64_t v, uint32_t fop);
-uint32_t jit_x87_mul(uint64_t v, uint32_t fop);
-uint32_t jit_x87_div(uint64_t v, uint32_t fop);
-uint32_t jit_x87_load(uint64_t v, uint32_t fop);
-uint32_t jit_x87_store(uint64_t v, uint32_t fop); /* to jit_shared.scratch */
-uint32_t jit_x87_move(uint64_t v, uint32_t fop);
+/* What x87 instructions compute, while all exceptions are masked (x87_fast.c). Operands are the
+ * significand @a and the bits @b, @se has sign and exponent of a in its lower half and of b in its
+ * upper. @what: enum x87_op, and << 8 enum x87_format (of b, or of what is stored), or for integers
+ * that are stored log2 of their bytes. The result's first word goes to jit_shared.scratch; returns
+ * its sign and exponent, and << 16 what FSW gets: exceptions, C1, conditions. */
+enum x87_op {
+    X87_ADD,
+    X87_MUL,
+    X87_SUB,
+    X87_SUBR,
+    X87_DIV,
+    X87_DIVR,
+    X87_COM,
+    X87_UCOM,
+    X87_TST,
+    X87_SQRT,
+    X87_RNDINT,
+    X87_CONST, /* number a of FLD1 to FLDZ */
+    X87_LOAD,
+    X87_STORE,
+    X87_TO_INT,
+    X87_TRUNCATE,
+};
+enum x87_format { X87_F80, X87_F32, X87_F64 };
+uint32_t jit_x87_op(uint64_t a, uint64_t b, uint32_t se, uint32_t what);
 uint32_t jit_stub(uint64_t rip, uint32_t depth);
 /* What the chain goes on to where it finds no region, if regions wait for the guest to return:
  * interprets on top of their frames. A region_fn. (jit.c) */

@@ -103,7 +103,8 @@ static bool is_quiet(const struct insn *i, const struct opcode *o)
         !(o->map == MAP_0F && o->byte >= 0x18 && o->byte <= 0x1f))
         return false;
     /* Switched off, #XM, #MF. */
-    if ((o->feature >= FEAT_SSE && o->feature <= FEAT_SSE42) || o->feature == FEAT_FPU)
+    if ((o->feature >= FEAT_SSE && o->feature <= FEAT_SSE42) || o->feature == FEAT_FPU ||
+        (o->map == MAP_1B && (o->byte & 0xf8) == 0xd8))
         return false;
     if (o->flags & OP_END)
         return insn_end(i) == BE_COND || insn_end(i) == BE_JUMP;

@@ -57,6 +57,19 @@ void wb_u32(struct wbuf *b, uint32_t v)
     wb_u8(b, (uint8_t)v);
 }
 
+void wb_patch(struct wbuf *b, size_t at, uint32_t v)
+{
+    for (unsigned k = 0; k < 5 && at + k < b->len; k++, v >>= 7)
+        b->data[at + k] = (uint8_t)((v & 0x7f) | (k < 4 ? 0x80 : 0));
+}
+
+void wb_u32_wide(struct wbuf *b, uint32_t v)
+{
+    static const uint8_t room[5];
+    wb_bytes(b, room, sizeof room);
+    wb_patch(b, b->len - sizeof room, v);
+}
+
 void wb_s64(struct wbuf *b, int64_t v)
 {
     for (;;) {
@@ -97,7 +110,6 @@ static void add_types(struct wbuf *b)
         [SIG_CHECK] = { { W_I64, W_I32, W_I32 }, W_I64 },
         [SIG_VOID] = { { 0 }, 0 },
         [SIG_I64_I64] = { { W_I64, W_I64 }, W_I64 },
-        [SIG_X87] = { { W_I64, W_I32 }, W_I32 },
     };
     wb_u32(b, SIG_COUNT);
     for (unsigned k = 0; k < SIG_COUNT; k++) {
@@ -120,12 +132,12 @@ static void import_header(struct wbuf *b, const char *what, uint8_t kind)
     wb_u8(b, kind);
 }
 
-static void add_hints(struct wbuf *b, const struct wasm_code *codes, unsigned count)
+static void add_hints(struct wbuf *b, const struct wasm_code *codes, unsigned count, unsigned first)
 {
     name(b, "metadata.code.branch_hint");
     wb_u32(b, count);
     for (unsigned k = 0; k < count; k++) {
-        wb_u32(b, k);
+        wb_u32(b, first + k);
         wb_u32(b, codes[k].hint_count);
         for (unsigned n = 0; n < codes[k].hint_count; n++) {
             uint32_t hint = codes[k].hints[n];
@@ -140,6 +152,7 @@ void wasm_module(struct wbuf *out, char table, const struct wasm_code *codes, un
 {
     static const uint8_t header[] = { 0, 'a', 's', 'm', 1, 0, 0, 0 };
     const char table_name[] = { table, 0 };
+    const unsigned first = table == 'h' ? WASM_FIRST : 0;
     struct wbuf b = { 0 };
     char text[12];
     wb_bytes(out, header, sizeof header);
@@ -147,7 +160,11 @@ void wasm_module(struct wbuf *out, char table, const struct wasm_code *codes, un
     add_types(&b);
     section(out, 1, &b);
 
-    wb_u32(&b, 2);
+    wb_u32(&b, 2 + first);
+    if (first) {
+        import_header(&b, "c", 0);
+        wb_u32(&b, SIG_REGION);
+    }
     import_header(&b, "m", 2);
     wb_u8(&b, 0); /* no maximum */
     wb_u32(&b, 1);
@@ -167,11 +184,11 @@ void wasm_module(struct wbuf *out, char table, const struct wasm_code *codes, un
         snprintf(text, sizeof text, "%u", k);
         name(&b, text);
         wb_u8(&b, 0);
-        wb_u32(&b, k);
+        wb_u32(&b, first + k);
     }
     section(out, 7, &b);
 
-    add_hints(&b, codes, count);
+    add_hints(&b, codes, count, first);
     section(out, 0, &b);
 
     wb_u32(&b, count);

@@ -23,7 +23,10 @@ void wb_reset(struct wbuf *b); /* empties it, keeps the memory */
 void wb_bytes(struct wbuf *b, const void *p, size_t len);
 void wb_u8(struct wbuf *b, uint8_t v);
 void wb_u32(struct wbuf *b, uint32_t v); /* unsigned LEB128 */
-void wb_s64(struct wbuf *b, int64_t v);  /* signed LEB128, also for i32 constants */
+/* The same in five bytes, which wb_patch() can change later. */
+void wb_u32_wide(struct wbuf *b, uint32_t v);
+void wb_patch(struct wbuf *b, size_t at, uint32_t v);
+void wb_s64(struct wbuf *b, int64_t v); /* signed LEB128, also for i32 constants */
 
 enum wasm_type {
     W_I32 = 0x7f,
@@ -210,12 +213,11 @@ enum wasm_op {
 enum wasm_sig {
     SIG_REGION,  /* (i64 rip, i32 depth) -> i32 */
     SIG_READ,    /* (i64 la, i32 point, i32 info) -> i64 */
-    SIG_WRITE,   /* (i64 la, i64 value, i32 point, i32 info) -> i32 */
+    SIG_WRITE,   /* (i64 la, i64 value, i32 point, i32 info) -> i32; also x87 */
     SIG_HANDLER, /* (i32 cpu, i32 insn) -> i32 */
     SIG_CHECK,   /* (i64 ea, i32 point, i32 info) -> i64; also 128-bit reads */
     SIG_VOID,    /* () */
     SIG_I64_I64, /* (i64, i64) -> i64 */
-    SIG_X87,     /* (i64 operand, i32 which) -> i32 */
     SIG_COUNT
 };
 
@@ -230,9 +232,14 @@ struct wasm_code {
     unsigned hint_count;
 };
 
+/* Functions by index: the chain, and the first of the module's own. */
+enum { WASM_CHAIN, WASM_FIRST };
+
 /* A module that imports memory "e"."m" and the table "e".@table, and exports its functions, all of
- * SIG_REGION, as "0", "1", ... It imports no functions: for every signature of those V8 compiles a
- * wrapper, with each module anew (as of version 11), which took longer than all else. */
+ * SIG_REGION, as "0", "1", ... With the table "h", of helpers, it also imports the function
+ * "e"."c", the chain. Functions that come from WebAssembly are cheap to import and
+ * to call; for other ones V8 compiles a wrapper by signature, with each module anew (as of version
+ * 11), which took longer than all else. */
 void wasm_module(struct wbuf *out, char table, const struct wasm_code *codes, unsigned count);
 
 #endif

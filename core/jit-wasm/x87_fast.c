@@ -1,24 +1,15 @@
 /*
- * x87 instructions for translated code: the cases that programs meet all the time, without the
- * generality of the interpreter's handlers.
+ * What x87 instructions of translated code compute, where its own inline code (emit_x87_arith.c)
+ * doesn't: other than normal numbers, other rounding, division, square roots, comparisons.
  *
- * All exceptions are masked, rounding is to nearest, operands and result are normal numbers (or
- * zeros where that is simple), no register is empty that mustn't be. Then the result is what
- * fp/arith.c computes, bit for bit, with the precision that FCW asks for, and the precision
- * exception and C1. In every other case a function returns 0 and has changed nothing; the handler
- * runs the instruction. Translated code accesses memory (emit_x87.c) and sets the pointers that
- * depend on addresses (FIP, FDP).
+ * All exceptions are masked and no register is empty that mustn't be. So there is a result whatever
+ * the operands are, and this only computes: translated code keeps registers and status. Normal
+ * numbers that are rounded to nearest have a short way through it; fp/ does the rest.
  */
 #include "cpu/x87.h"
 #include "jit-wasm/jit.h"
 
 #define TOP 0x8000000000000000ull
-
-/* The opcode as FOP has it tells which instruction it is: bits 0-2 of the first byte, ModRM. */
-#define FOP_BYTE(fop) ((fop) >> 8)
-#define FOP_REG(fop)  ((fop) >> 3 & 7)
-#define FOP_STI(fop)  ((fop)&7)
-#define IS_REG(fop)   (((fop)&0xc0) == 0xc0)
 
 /* Sign and biased exponent as in struct f80, significand. */
 struct number {
@@ -26,19 +17,6 @@ struct number {
     uint64_t frac;
 };
 #define EXP(n) ((n).se & 0x7fff)
-
-static bool may_run(const struct cpu *c)
-{
-    return !((c->cr0 & (CR0_EM | CR0_TS)) | (c->fsw & FSW_ES)) && (c->fcw & 0xc3f) == 0x3f;
-}
-static unsigned reg_of(const struct cpu *c, unsigned i)
-{
-    return (c->ftop + i) & 7;
-}
-static bool in_use(const struct cpu *c, unsigned reg)
-{
-    return c->ftag >> reg & 1;
-}
 
 static bool is_normal(struct number n)
 {
@@ -49,70 +27,24 @@ static bool is_zero(struct number n)
     return EXP(n) == 0 && n.frac == 0;
 }
 
-/* The end of every instruction. @bits: FPX_P, FSW_C1 */
-static uint32_t done(struct cpu *c, uint32_t fop, unsigned bits)
+/* The result's first word, and the rest with bits of FSW. */
+static uint32_t result(uint64_t v, uint32_t se, unsigned bits)
 {
-    c->fsw = (uint16_t)((c->fsw & ~FSW_C1) | bits);
-    c->fop = (uint16_t)fop;
-    c->fcs = c->seg[SEG_CS].sel;
-    return 1;
+    __builtin_memcpy(jit_shared.scratch, &v, sizeof v);
+    return se | bits << 16;
+}
+static unsigned exceptions(const struct fpenv *e)
+{
+    return e->flags | (e->up ? FSW_C1 : 0);
 }
 
-static void put(struct cpu *c, unsigned reg, struct number n)
-{
-    c->st[reg].frac = n.frac;
-    c->st[reg].se = (uint16_t)n.se;
-}
+/* ---- simple cases of arithmetic: 0 if it isn't one; exponents of results aren't 0 ---- */
 
-/* ---- memory operands ---- */
-
-static struct number from_float(uint64_t v, unsigned frac_bits, unsigned exp_bits, bool *ok)
-{
-    uint32_t ones = (1u << exp_bits) - 1, exp = (uint32_t)(v >> frac_bits) & ones;
-    uint32_t sign = (uint32_t)(v >> (frac_bits + exp_bits)) << 15;
-    if (exp - 1 < ones - 1) {
-        *ok = true;
-        return (struct number){ .se = sign | (exp + 16383 - (ones >> 1)),
-                                .frac = TOP | v << (63 - frac_bits) };
-    }
-    *ok = v << (63 - frac_bits - exp_bits) << 1 == 0; /* zero; others are seldom */
-    return (struct number){ .se = sign };
-}
-
-static struct number from_integer(int64_t v)
-{
-    uint64_t magnitude = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
-    if (!v)
-        return (struct number){ 0 };
-    unsigned shift = (unsigned)__builtin_clzll(magnitude);
-    return (struct number){ .se = (v < 0 ? 0x8000u : 0) | (16383 + 63 - shift),
-                            .frac = magnitude << shift };
-}
-
-/* The second operand of an arithmetic instruction. */
-static struct number operand(const struct cpu *c, uint64_t v, uint32_t fop, bool *ok)
-{
-    if (IS_REG(fop)) {
-        unsigned reg = reg_of(c, FOP_STI(fop));
-        *ok = in_use(c, reg);
-        return (struct number){ .se = c->st[reg].se, .frac = c->st[reg].frac };
-    }
-    switch (FOP_BYTE(fop)) {
-    case 0: return from_float((uint32_t)v, 23, 8, ok);
-    case 4: return from_float(v, 52, 11, ok);
-    case 2: *ok = true; return from_integer((int32_t)v);
-    default: *ok = true; return from_integer((int16_t)v);
-    }
-}
-
-/* ---- arithmetic ---- */
-
-/* hi:lo, hi with bit 63, rounded to the precision of FCW, into the instruction's destination. */
-static uint32_t finish(struct cpu *c, uint32_t fop, uint32_t sign, uint32_t exp, uint64_t hi,
-                       uint64_t lo)
+/* hi:lo, hi with bit 63, rounded to nearest with the precision of FCW. */
+static uint32_t finish(uint32_t sign, uint32_t exp, uint64_t hi, uint64_t lo)
 {
     static const uint8_t dropped[4] = { 40, 0, 11, 0 }; /* bits, by FCW.PC */
-    unsigned drop = dropped[c->fcw >> 8 & 3], bits = 0;
+    unsigned drop = dropped[jit_cpu->fcw >> 8 & 3], bits = 0;
     if (drop) {
         lo = hi << (64 - drop) | (lo != 0);
         hi = hi >> drop << drop;
@@ -128,42 +60,15 @@ static uint32_t finish(struct cpu *c, uint32_t fop, uint32_t sign, uint32_t exp,
             }
         }
     }
-    if (exp - 1 >= 0x7ffe)
-        return 0;
-    bool to_sti = IS_REG(fop) && FOP_BYTE(fop) != 0;
-    put(c, reg_of(c, to_sti ? FOP_STI(fop) : 0), (struct number){ sign | exp, hi });
-    if (IS_REG(fop) && FOP_BYTE(fop) == 6)
-        x87_pop(c);
-    return done(c, fop, bits);
+    return exp - 1 < 0x7ffe ? result(hi, sign | exp, bits) : 0;
 }
 
-static bool operands(const struct cpu *c, uint64_t v, uint32_t fop, struct number *a,
-                     struct number *b)
+static uint32_t simple_add(struct number a, struct number b)
 {
-    unsigned st0 = reg_of(c, 0);
-    bool ok;
-    *b = operand(c, v, fop, &ok);
-    *a = (struct number){ .se = c->st[st0].se, .frac = c->st[st0].frac };
-    return ok && in_use(c, st0) && may_run(c) && (c->fcw >> 8 & 3) != 1;
-}
-
-/* FADD, FSUB, FSUBR */
-uint32_t jit_x87_add(uint64_t v, uint32_t fop)
-{
-    struct cpu *c = jit_cpu;
-    struct number a, b;
-    if (!operands(c, v, fop, &a, &b))
-        return 0;
-    if (FOP_REG(fop) == 4)
-        b.se ^= 0x8000;
-    else if (FOP_REG(fop) == 5)
-        a.se ^= 0x8000;
-    if (is_zero(b) && is_normal(a))
-        return finish(c, fop, a.se & 0x8000, EXP(a), a.frac, 0);
-    if (is_zero(a) && is_normal(b))
-        return finish(c, fop, b.se & 0x8000, EXP(b), b.frac, 0);
-    if (!is_normal(a) || !is_normal(b))
-        return 0;
+    if (is_zero(b))
+        return finish(a.se & 0x8000, EXP(a), a.frac, 0);
+    if (is_zero(a))
+        return finish(b.se & 0x8000, EXP(b), b.frac, 0);
     if (EXP(a) < EXP(b) || (EXP(a) == EXP(b) && a.frac < b.frac)) {
         struct number t = a;
         a = b;
@@ -209,16 +114,11 @@ uint32_t jit_x87_add(uint64_t v, uint32_t fop)
             exp++;
         }
     }
-    return finish(c, fop, a.se & 0x8000, exp, hi, lo);
+    return finish(a.se & 0x8000, exp, hi, lo);
 }
 
-/* FMUL */
-uint32_t jit_x87_mul(uint64_t v, uint32_t fop)
+static uint32_t simple_mul(struct number a, struct number b)
 {
-    struct cpu *c = jit_cpu;
-    struct number a, b;
-    if (!operands(c, v, fop, &a, &b) || !is_normal(a) || !is_normal(b))
-        return 0;
     uint64_t al = (uint32_t)a.frac, ah = a.frac >> 32, bl = (uint32_t)b.frac, bh = b.frac >> 32;
     uint64_t low = al * bl, m1 = al * bh, m2 = ah * bl;
     uint64_t middle = (low >> 32) + (uint32_t)m1 + (uint32_t)m2;
@@ -230,121 +130,113 @@ uint32_t jit_x87_mul(uint64_t v, uint32_t fop)
         lo <<= 1;
         exp--;
     }
-    return finish(c, fop, (a.se ^ b.se) & 0x8000, exp, hi, lo);
+    return finish((a.se ^ b.se) & 0x8000, exp, hi, lo);
 }
 
-/* FDIV, FDIVR */
-uint32_t jit_x87_div(uint64_t v, uint32_t fop)
+static uint32_t simple_div(struct number a, struct number b)
 {
-    struct cpu *c = jit_cpu;
-    struct number a, b;
-    if (!operands(c, v, fop, &a, &b) || !is_normal(a) || !is_normal(b))
-        return 0;
-    if (FOP_REG(fop) == 7) {
-        struct number t = a;
-        a = b;
-        b = t;
-    }
     bool less = a.frac < b.frac;
     uint64_t rem;
     uint64_t q = fp_div128(less ? a.frac : a.frac >> 1, less ? 0 : a.frac << 63, b.frac, &rem);
     /* What is lost, against half a unit. */
     uint64_t rest = b.frac - rem, lo = rem == 0 ? 0 : rem > rest ? TOP | 1 : rem == rest ? TOP : 1;
-    uint32_t exp = EXP(a) - EXP(b) + 16383 - less;
-    return finish(c, fop, (a.se ^ b.se) & 0x8000, exp, q, lo);
+    return finish((a.se ^ b.se) & 0x8000, EXP(a) - EXP(b) + 16383 - less, q, lo);
 }
 
-/* ---- moves ---- */
-
-static uint32_t push(struct cpu *c, uint32_t fop, struct number n)
+static uint32_t simple_arith(enum x87_op op, struct number a, struct number b)
 {
-    unsigned reg = reg_of(c, 7);
-    if (in_use(c, reg))
+    bool sum = op == X87_ADD || op == X87_SUB || op == X87_SUBR;
+    if ((jit_cpu->fcw & 0xc00) || (jit_cpu->fcw & 0x300) == 0x100)
         return 0;
-    c->ftop = (uint8_t)reg;
-    c->ftag |= (uint8_t)(1u << reg);
-    put(c, reg, n);
-    return done(c, fop, 0);
-}
-
-/* FLD m32, m64; FILD */
-uint32_t jit_x87_load(uint64_t v, uint32_t fop)
-{
-    struct cpu *c = jit_cpu;
-    struct number n;
-    bool ok = true;
-    switch (FOP_BYTE(fop)) {
-    case 1: n = from_float((uint32_t)v, 23, 8, &ok); break;
-    case 5: n = from_float(v, 52, 11, &ok); break;
-    case 3: n = from_integer((int32_t)v); break;
-    default: n = from_integer(FOP_REG(fop) == 5 ? (int64_t)v : (int16_t)v); break;
+    if (!is_normal(a) && !(sum && is_zero(a) && is_normal(b)))
+        return 0;
+    if (!is_normal(b) && !(sum && is_zero(b)))
+        return 0;
+    switch (op) {
+    case X87_ADD: return simple_add(a, b);
+    case X87_SUB: return simple_add(a, (struct number){ b.se ^ 0x8000, b.frac });
+    case X87_SUBR: return simple_add((struct number){ a.se ^ 0x8000, a.frac }, b);
+    case X87_MUL: return simple_mul(a, b);
+    case X87_DIV: return simple_div(a, b);
+    case X87_DIVR: return simple_div(b, a);
+    default: return 0;
     }
-    return ok && may_run(c) ? push(c, fop, n) : 0;
 }
 
-/* FST, FSTP m32, m64: what is to be stored goes to jit_shared.scratch. */
-uint32_t jit_x87_store(uint64_t v, uint32_t fop)
+/* ---- all cases ---- */
+
+static struct f80 f80_of(struct number n)
 {
-    struct cpu *c = jit_cpu;
-    unsigned st0 = reg_of(c, 0), drop = FOP_BYTE(fop) == 1 ? 40 : 11, frac_bits = 63 - drop;
-    uint32_t ones = drop == 40 ? 0xff : 0x7ff, bits = 0;
-    struct number n = { .se = c->st[st0].se, .frac = c->st[st0].frac };
-    uint64_t out = 0;
-    (void)v;
-    if (!in_use(c, st0) || !may_run(c))
-        return 0;
-    if (is_normal(n)) {
-        uint32_t exp = EXP(n) - 16383 + (ones >> 1);
-        uint64_t lost = n.frac << (64 - drop), kept = n.frac >> drop;
-        if (exp - 1 >= ones - 1)
-            return 0;
-        if (lost) {
-            bits = FPX_P;
-            if (lost > TOP || (lost == TOP && (kept & 1))) {
-                bits |= FSW_C1;
-                kept++;
-            }
-        }
-        out = ((uint64_t)(exp - 1) << frac_bits) + kept; /* kept has the integer bit */
-        if (out >> frac_bits >= ones)
-            return 0;
-    } else if (!is_zero(n)) {
-        return 0;
-    }
-    out |= (uint64_t)(n.se >> 15) << (drop == 40 ? 31 : 63);
-    __builtin_memcpy(jit_shared.scratch, &out, sizeof out);
-    if (FOP_REG(fop) == 3)
-        x87_pop(c);
-    return done(c, fop, bits);
+    return (struct f80){ .frac = n.frac, .se = (uint16_t)n.se };
 }
 
-/* FLD ST(i), FXCH, FST and FSTP ST(i), FCHS, FABS, FLD1, FLDZ */
-uint32_t jit_x87_move(uint64_t v, uint32_t fop)
+static uint32_t packed(const struct fpenv *e, struct fpnum a)
 {
-    struct cpu *c = jit_cpu;
-    unsigned st0 = reg_of(c, 0), sti = reg_of(c, FOP_STI(fop));
-    struct f80 a = c->st[st0], b = c->st[sti];
-    (void)v;
-    if (!may_run(c))
-        return 0;
-    if (fop == 0x1e8 || fop == 0x1ee)
-        return push(c, fop, fop == 0x1ee ? (struct number){ 0 } : (struct number){ 0x3fff, TOP });
-    if (FOP_BYTE(fop) == 1 && FOP_REG(fop) == 0)
-        return in_use(c, sti) ? push(c, fop, (struct number){ b.se, b.frac }) : 0;
-    if (!in_use(c, st0))
-        return 0;
-    if (FOP_BYTE(fop) == 5) { /* FST, FSTP */
-        c->st[sti] = a;
-        c->ftag |= (uint8_t)(1u << sti);
-        if (FOP_REG(fop) == 3)
-            x87_pop(c);
-    } else if (FOP_REG(fop) == 1) { /* FXCH */
-        if (!in_use(c, sti))
-            return 0;
-        c->st[st0] = b;
-        c->st[sti] = a;
-    } else { /* FCHS, FABS */
-        c->st[st0].se = (fop & 1) ? a.se & 0x7fff : a.se ^ 0x8000;
+    struct f80 v = fp_to_f80(a);
+    return result(v.frac, v.se, exceptions(e));
+}
+
+static uint32_t arith(struct fpenv *e, enum x87_op op, struct fpnum a, struct fpnum b)
+{
+    const struct fpfmt *f = x87_format(jit_cpu);
+    switch (op) {
+    case X87_ADD: return packed(e, fp_add(e, a, b, f));
+    case X87_MUL: return packed(e, fp_mul(e, a, b, f));
+    case X87_SUB: return packed(e, fp_sub(e, a, b, f));
+    case X87_SUBR: return packed(e, fp_sub(e, b, a, f));
+    case X87_DIV: return packed(e, fp_div(e, a, b, f));
+    default: return packed(e, fp_div(e, b, a, f));
     }
-    return done(c, fop, 0);
+}
+
+static uint32_t compare(struct fpenv *e, enum x87_op op, struct fpnum a, struct fpnum b)
+{
+    enum fp_relation r = fp_compare(e, a, b, op == X87_UCOM);
+    return result(0, 0, exceptions(e) | x87_relation_codes[r]);
+}
+
+static uint32_t to_int(struct fpenv *e, struct fpnum a, unsigned bits)
+{
+    uint64_t v = (uint64_t)fp_to_int(e, a, bits);
+    return result(v, 0, exceptions(e));
+}
+
+uint32_t jit_x87_op(uint64_t a, uint64_t b, uint32_t se, uint32_t what)
+{
+    struct fpenv e = { .rc = jit_cpu->fcw >> 10 & 3 };
+    enum x87_op op = (enum x87_op)(what & 0xff);
+    enum x87_format format = (enum x87_format)(what >> 8);
+    struct number x = { se & 0xffff, a }, y = { se >> 16, b };
+    if (op <= X87_DIVR && format == X87_F80) {
+        uint32_t simple = simple_arith(op, x, y);
+        if (simple)
+            return simple;
+    }
+    struct fpnum m = fp_from_f80(f80_of(x)), n;
+    switch (format) {
+    case X87_F32: n = fp_from_f32(&e, (uint32_t)b); break;
+    case X87_F64: n = fp_from_f64(&e, b); break;
+    default: n = fp_from_f80(f80_of(y)); break;
+    }
+    switch (op) {
+    case X87_COM:
+    case X87_UCOM: return compare(&e, op, m, n);
+    case X87_TST: return compare(&e, op, m, fp_zero(false));
+    case X87_SQRT: return packed(&e, fp_sqrt(&e, m, x87_format(jit_cpu)));
+    case X87_RNDINT: return packed(&e, fp_round_integral(&e, m));
+    case X87_CONST: {
+        struct f80 v = x87_constant((unsigned)a, e.rc);
+        return result(v.frac, v.se, 0);
+    }
+    case X87_LOAD: return packed(&e, fp_convert(&e, n, &fp_f80, true));
+    case X87_STORE: {
+        bool narrow = format == X87_F32;
+        m = fp_convert(&e, m, narrow ? &fp_f32 : &fp_f64, false);
+        uint64_t bits = narrow ? fp_to_f32(m) : fp_to_f64(m);
+        return result(bits, 0, exceptions(&e));
+    }
+    case X87_TRUNCATE: e.rc = FP_TRUNC; return to_int(&e, m, 8u << format);
+    case X87_TO_INT: return to_int(&e, m, 8u << format);
+    default: return arith(&e, op, m, n);
+    }
 }

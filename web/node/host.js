@@ -37,6 +37,7 @@ class SlipwayHost {
 
   streams = [null];
   core = null; // the functions of the C side, from start()
+  clock = performance; // once: the global of that name is a getter
   opening = 0; // sockets of the command line that aren't ready yet
   inTurn = false;
   woken = false;

@@ -30,6 +30,7 @@ class Host {
   // ---- Loop ----
 
   core = null; // the functions of the C side, from start()
+  clock = performance;
   inTurn = false;
   posted = false; // a turn is on its way
   timer = null;

@@ -103,5 +103,7 @@ void put_run(struct gen *g, unsigned n);
 /* A random memory operand in the data area for @bytes bytes. May put instructions. */
 struct mem random_memory(struct gen *g, unsigned bytes, bool aligned);
 int random_reg(struct gen *g); /* of the pool */
+/* x87 instructions that make sense one after the other (x87.c). */
+void put_x87_code(struct gen *g);
 
 #endif

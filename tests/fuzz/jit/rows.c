@@ -624,6 +624,10 @@ void put_random(struct gen *g)
         put_2(g, 0x0f, 0x77); /* EMMS */
         return;
     }
+    if (group == GROUP_X87 && chance(g, 12)) {
+        put_x87_code(g);
+        return;
+    }
     for (int tries = 0; tries < 40; tries++) {
         const struct opcode *o =
             usable[g->bits][group][below(g, (unsigned)usable_count[g->bits][group])];
