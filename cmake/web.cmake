@@ -56,4 +56,11 @@ foreach(file ${web_firmware})
   endif()
 endforeach()
 
-add_custom_target(web ALL DEPENDS ${web_copies} slipway_web)
+# embed.html with everything inside.
+find_program(SLIPWAY_NODE NAMES node nodejs REQUIRED)
+file(GLOB single_files CONFIGURE_DEPENDS web/single/*)
+add_custom_command(OUTPUT ${web_dir}/embed-single.html
+  COMMAND ${SLIPWAY_NODE} ${CMAKE_SOURCE_DIR}/web/single/pack.mjs ${web_dir} ${web_dir}/embed-single.html
+  DEPENDS ${single_files} ${web_copies} slipway_web VERBATIM)
+
+add_custom_target(web ALL DEPENDS ${web_copies} ${web_dir}/embed-single.html slipway_web)

@@ -46,9 +46,20 @@ export async function test_terminals_pause_reset_and_stop(t) {
   await t.eventually(() => terminalText(page, 'Serial 1'), /READY/, 'the serial line');
   await page.keyboard.type('over the line');
   await t.eventually(() => terminalText(page, 'Serial 1'), /over the line/, 'the echo');
+  if (t.session.browserName === 'chromium') { // Firefox reads the clipboard for nobody
+    await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+    await page.locator('.xterm-screen:visible').dblclick({ position: { x: 8, y: 8 } });
+    await page.keyboard.press('Control+Shift+C');
+    const copied = () => page.evaluate(() => navigator.clipboard.readText());
+    await t.eventually(copied, /^READY\s*$/, 'what was copied');
+    await page.keyboard.press('Control+Shift+V');
+    await t.eventually(() => terminalText(page, 'Serial 1'), /over the lineREADY/, 'what was pasted');
+  }
   await page.getByRole('tab', { name: 'Monitor' }).click();
   await page.keyboard.type('info status\n');
   await t.eventually(() => terminalText(page, 'Monitor'), /VM status: running/, 'the monitor');
+  await t.eventually(() => page.locator('.xterm-accessibility-tree:visible').textContent(), /VM status: running/, 'what screen readers see');
+  t.equal(await page.evaluate(() => document.getAnimations().length), 0, 'animations (a frame each 16 ms) while nothing happens');
   await t.picture(page, 'monitor');
   await t.accessible(page, 'a terminal');
   const state = () => page.locator('#state').textContent();

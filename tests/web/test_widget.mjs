@@ -159,6 +159,28 @@ export async function test_sandboxed_iframe_runs_or_says_why_not(t) {
   }
 }
 
+export async function test_single_file_runs_in_a_sandboxed_iframe_from_any_server(t) {
+  const frame = (sandbox, id) => `<iframe ${sandbox} title="${id}" width="700" height="300" src="${t.url}embed-single.html?view=serial0&origin=${new URL(t.url).origin}"></iframe>`;
+  fs.writeFileSync(path.join(pictures, 'single.html'), `<!doctype html><html lang="en"><head><title>Frames</title><link rel="icon" href="data:,"></head><body>${frame('sandbox="allow-scripts"', 'sandboxed')}${frame('', 'as it is')}</body></html>`);
+  const { requests } = t.session.site;
+  const before = requests.length;
+  const page = await t.open('made/single.html');
+  for (const at of [0, 1]) await page.frameLocator(`iframe >> nth=${at}`).getByRole('button', { name: 'Start' }).waitFor();
+  // A frame without an origin can read no server's files, but gets them from its page; the card's ROM is in the file.
+  const image = fs.readFileSync(path.join(pictures, 'echo.bin')).toString('base64');
+  await page.evaluate((bios) => {
+    const files = { 'echo.bin': new Blob([Uint8Array.from(atob(bios), (c) => c.charCodeAt(0))]) };
+    for (const { contentWindow } of document.querySelectorAll('iframe')) {
+      contentWindow.postMessage({ slipway: 1, id: 1, call: 'start', args: [{ args: '-m 16 -bios echo.bin -nic user,model=e1000', files }] }, '*');
+    }
+  }, image);
+  for (const at of [0, 1]) await page.frameLocator(`iframe >> nth=${at}`).locator('.xterm-rows').getByText('READY').waitFor();
+  t.equal(await page.frames()[1].evaluate(() => globalThis.origin), 'null', "the sandboxed frame's origin");
+  const asked = new Set(requests.slice(before).map((r) => path.basename(r.path)));
+  t.equal([...asked].join(), 'single.html,embed-single.html', 'what the frames read from the server');
+  await t.picture(page, 'frames');
+}
+
 export async function test_each_option_is_an_attribute_of_the_element(t) {
   const page = await t.open('embed.html');
   const args = await page.evaluate(async () => {

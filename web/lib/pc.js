@@ -71,7 +71,7 @@ export class PC extends EventTarget {
     }
     const worker = new Worker(source, { type: 'module', name: 'slipway' });
     worker.onmessage = ({ data }) => this.#handlers[data.type](data);
-    worker.onerror = (e) => this.#fail(e.message ? `the emulator crashed: ${e.message}` : `the emulator's worker can't be loaded from ${url}`);
+    worker.onerror = (e) => this.#fail(e.message ? `the emulator crashed: ${e.message}` : `the emulator's worker can't be loaded from ${url.href.slice(0, 200)}`);
     return worker;
   }
 

@@ -229,6 +229,7 @@ async function start() {
   downloads.clear();
   disks.clear();
   early = [];
+  const view = tabs.selected;
   const made = await attempt(() => {
     const args = splitCommandLine(get('command').value);
     return { args, pc: Slipway.create({ args, files, on: { progress: showProgress, terminal: addTerminal, error: showError, log: showLog } }) };
@@ -253,7 +254,7 @@ async function start() {
   }
   early.forEach((line) => messages.log(line));
   showAddress(joinCommandLine(made.args), 'cmd');
-  tabs.select(firstView(made.args) ?? get('screen-tab'));
+  if (tabs.selected === view) tabs.select(firstView(made.args) ?? get('screen-tab')); // nobody has chosen another meanwhile
 }
 
 let lastInstructions = { count: 0, time: 0 };

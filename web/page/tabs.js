@@ -16,6 +16,10 @@ export class Tabs {
     return [...this.list.querySelectorAll('[role=tab]')];
   }
 
+  get selected() {
+    return this.tabs.find((tab) => tab.getAttribute('aria-selected') === 'true');
+  }
+
   panel(tab) {
     return this.panels.querySelector(`#${tab.getAttribute('aria-controls')}`);
   }
@@ -43,7 +47,7 @@ export class Tabs {
   }
 
   remove(tab) {
-    if (tab.getAttribute('aria-selected') === 'true') this.select(this.tabs.find((other) => other !== tab));
+    if (tab === this.selected) this.select(this.tabs.find((other) => other !== tab));
     this.panel(tab).remove();
     tab.remove();
   }
