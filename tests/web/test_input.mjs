@@ -37,7 +37,16 @@ export async function test_the_mouse_is_where_it_is_for_a_guest_with_a_tablet(t)
     }
     return `${state[3]}; ${state[1]}; ${state[2]}`;
   };
+  /** A page of a new size is laid out anew, the screen after the page: until nothing moves any more, nobody can aim at anything. */
+  const stands = () => canvas.evaluate(async (e) => {
+    const place = () => JSON.stringify(e.getBoundingClientRect());
+    for (let before = '', same = 0; same < 3; before = place()) {
+      same = place() === before ? same + 1 : 0;
+      await new Promise(requestAnimationFrame);
+    }
+  });
   const check = async (fx, fy, what) => {
+    await stands();
     const box = await canvas.boundingBox();
     const at = [box.x + box.width * fx, box.y + box.height * fy].map(Math.floor); // the mouse is on whole pixels of the page
     await page.mouse.move(...at);
