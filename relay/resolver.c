@@ -1,7 +1,7 @@
 /*
  * The resolver: c-ares with its sockets on the loop and one timer for its timeouts. It asks the
- * configured servers, or those of /etc/resolv.conf, and falls back to TCP by itself. That file is
- * looked at once a second: machines move from network to network.
+ * configured servers, or those of /etc/resolv.conf, and falls back to TCP by itself. That file, and
+ * /etc/nsswitch.conf, are looked at once a second: machines move from network to network.
  *
  * A client's message goes out with an id of ours, since two clients may use the same; the answer
  * gets the client's back. c-ares can't cancel one query: a cancelled one is marked and forgotten
@@ -26,6 +26,7 @@
 enum {
     TRIES = 3,
     SOCKETS = 64,
+    SYSTEM_FILES = 2,
     ADDRESSES = 16,
     /* Queries under way: c-ares looks for a free id of 16 bits for as long as there is none. */
     QUERIES = 8192,
@@ -41,9 +42,9 @@ struct resolver {
         int fd;
         struct watch *watch;
     } sockets[SOCKETS];
-    struct stat resolv_conf; /* as it was read */
-    size_t under_way;        /* queries, cancelled ones too */
-    struct table by_asker;   /* how many of them */
+    struct stat system[SYSTEM_FILES]; /* as they were read */
+    size_t under_way;                 /* queries, cancelled ones too */
+    struct table by_asker;            /* how many of them */
     bool ending;
 };
 
@@ -120,77 +121,78 @@ static bool set_servers(struct resolver *r, struct error *err)
     size_t n = 0;
     if (!list->n)
         return true;
-    ares_cancel(r->channel);
     for (size_t i = 0; i < list->n && n < sizeof text; i++)
         n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", i ? "," : "", list->of[i]);
     return ares_set_servers_csv(r->channel, text) == ARES_SUCCESS ||
            error_set(err, "nameserver: '%s': can't be used", text);
 }
 
-/* c-ares reads the file for new channels only. */
-static void set_servers_of_system(struct resolver *r)
+/* c-ares reads the system's files for new channels only. Queries under way fail: guests ask again.
+ */
+static bool renew(struct resolver *r, struct error *err)
 {
-    struct ares_addr_port_node *servers = NULL;
-    ares_channel other;
-    if (ares_init(&other) != ARES_SUCCESS)
-        return;
-    ares_cancel(r->channel); /* else it refuses */
-    if (ares_get_servers_ports(other, &servers) != ARES_SUCCESS ||
-        ares_set_servers_ports(r->channel, servers) != ARES_SUCCESS)
-        log_event(LOG_WARN, "resolver", "text=\"the servers of resolv.conf can't be used\"");
-    ares_free_data(servers);
-    ares_destroy(other);
+    struct ares_options options = {
+        .flags = ARES_FLAG_NOCHECKRESP,
+        .timeout =
+            (int)(r->relay->config->dns_timeout_s * 1000 / 7 + 1), /* 1 + 2 + 4 parts: 3 tries */
+        .tries = TRIES,
+        .sock_state_cb = socket_state,
+        .sock_state_cb_data = r,
+    };
+    ares_channel old = r->channel, new;
+    if (ares_init_options(&new, &options,
+                          ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
+                              ARES_OPT_SOCK_STATE_CB))
+        return error_set(err, "c-ares doesn't start");
+    r->channel = new;
+    bool good = set_servers(r, err);
+    if (!good && old)
+        r->channel = old;
+    if (old)
+        ares_destroy(good ? old : new);
+    return good;
 }
 
-/* Is resolv.conf another one than the last time? */
+/* Are the system's files others than the last time? */
 static bool system_changed(struct resolver *r)
 {
-    struct stat now;
-    if (stat("/etc/resolv.conf", &now))
-        return false; /* as in a root directory of its own */
-    bool changed = now.st_ino != r->resolv_conf.st_ino || now.st_size != r->resolv_conf.st_size ||
-                   now.st_dev != r->resolv_conf.st_dev ||
-                   now.st_mtim.tv_sec != r->resolv_conf.st_mtim.tv_sec ||
-                   now.st_mtim.tv_nsec != r->resolv_conf.st_mtim.tv_nsec;
-    r->resolv_conf = now;
+    static const char *const names[SYSTEM_FILES] = { "/etc/resolv.conf", "/etc/nsswitch.conf" };
+    bool changed = false;
+    for (int i = 0; i < SYSTEM_FILES; i++) {
+        struct stat now, *then = &r->system[i];
+        if (stat(names[i], &now))
+            continue; /* as in a root directory of its own */
+        changed |= now.st_ino != then->st_ino || now.st_size != then->st_size ||
+                   now.st_dev != then->st_dev || now.st_mtim.tv_sec != then->st_mtim.tv_sec ||
+                   now.st_mtim.tv_nsec != then->st_mtim.tv_nsec;
+        *then = now;
+    }
     return changed;
 }
 
 void resolver_update(struct resolver *r, bool config)
 {
     struct error err;
-    bool changed = system_changed(r);
-    if (r->relay->config->nameserver.n) {
-        if (config && !set_servers(r, &err))
-            log_event(LOG_WARN, "resolver", "error=%s", log_string(err.msg));
-    } else if (changed || config) {
-        set_servers_of_system(r);
-        log_event(LOG_INFO, "resolver", "text=\"the servers of resolv.conf\"");
-    }
+    if (!system_changed(r) && !config)
+        return;
+    if (!renew(r, &err))
+        log_event(LOG_WARN, "resolver", "error=%s", log_string(err.msg));
+    else
+        log_event(LOG_INFO, "resolver", "text=\"configured anew\"");
 }
 
 struct resolver *resolver_new(struct relay *relay, struct error *err)
 {
     struct resolver *r = calloc(1, sizeof *r);
-    struct ares_options options = {
-        .flags = ARES_FLAG_NOCHECKRESP,
-        .timeout =
-            (int)(relay->config->dns_timeout_s * 1000 / 7 + 1), /* 1 + 2 + 4 parts: 3 tries */
-        .tries = TRIES,
-        .sock_state_cb = socket_state,
-        .sock_state_cb_data = r,
-    };
     r->relay = relay;
     system_changed(r);
     r->timer = timer_new(&relay->loop, timeout, r);
-    if (ares_library_init(ARES_LIB_INIT_ALL) ||
-        ares_init_options(&r->channel, &options,
-                          ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
-                              ARES_OPT_SOCK_STATE_CB)) {
+    if (ares_library_init(ARES_LIB_INIT_ALL))
         error_set(err, "c-ares doesn't start");
-    } else if (set_servers(r, err)) {
+    else if (renew(r, err))
         return r;
-    }
+    if (r->channel)
+        ares_destroy(r->channel);
     timer_free(r->timer);
     free(r);
     return NULL;

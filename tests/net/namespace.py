@@ -49,10 +49,15 @@ def add_address(address, label="lo:1"):
 
 
 def resolv_conf(text):
+    replace_file("/etc/resolv.conf", text)
+
+
+def replace_file(name, text):
+    """For the processes in this namespace."""
     with tempfile.NamedTemporaryFile("w", delete=False) as f:
         f.write(text)
     os.chmod(f.name, 0o644)
-    call(libc.mount, f.name.encode(), os.path.realpath("/etc/resolv.conf").encode(), None, MS_BIND, None)
+    call(libc.mount, f.name.encode(), os.path.realpath(name).encode(), None, MS_BIND, None)
     os.unlink(f.name)
 
 

@@ -1,12 +1,13 @@
 """Channels of the relay's protocol: tcp, udp, icmp, listen, dns, ether."""
 import hashlib
 import os
+import signal
 import socket
 import struct
 import threading
 import time
 
-from namespace import add_address, in_namespace, resolv_conf  # of tests/net
+from namespace import add_address, in_namespace, replace_file, resolv_conf  # of tests/net
 from relay import *
 
 LOCAL = "--egress", "public,loopback"
@@ -480,6 +481,41 @@ def test_dns_follows_resolv_conf(emulator):
                 break
             time.sleep(0.2)
         equal((body[:8], body[-4:]), (struct.pack(">II", n, 0), bytes([192, 0, 2, 1])))
+
+
+def name_of_a_wisp_stream(relay, name, port):
+    """What a stream to it gets: DATA or CLOSE, and the payload."""
+    with WebSocket(relay.port, "/wisp/", protocol=None) as ws:
+        ws.receive()
+        ws.send(struct.pack("<BIBH", 1, 1, 1, port) + name.encode())
+        ws.send(struct.pack("<BI", 2, 1) + b"by name")
+        while True:
+            packet = ws.receive()
+            if packet[0] in (2, 4):
+                return packet[0], packet[5:]
+
+
+@in_namespace
+def test_names_follow_nsswitch_conf(emulator):
+    """The hosts file has this machine's address, DNS one that is closed to clients. Both are followed by themselves and at SIGHUP, and
+    after it the nameserver of the configuration is still asked."""
+    NameServer()
+    replace_file("/etc/hosts", "127.0.0.1 one.example\n")
+    resolv_conf("nameserver 127.0.0.53\n")
+    replace_file("/etc/nsswitch.conf", "hosts: files dns\n")
+    for options in [], ["--nameserver", "127.0.0.53"]:
+        with Relay(*LOCAL, "--log-level", "debug", *options) as relay, Server(echo) as server:
+            for order, wanted in ("dns", (4, b"\x48")), ("files", (2, b"by name")), ("dns", (4, b"\x48")):
+                with open("/etc/nsswitch.conf", "w") as f:
+                    f.write(f"hosts: {order} # changed\n")
+                if options:
+                    relay.process.send_signal(signal.SIGHUP)
+                for _ in range(40):
+                    got = name_of_a_wisp_stream(relay, "one.example", server.port)
+                    if got == wanted:
+                        break
+                    time.sleep(0.1)
+                equal(got, wanted, f"hosts: {order}")
 
 
 @in_namespace
