@@ -4,7 +4,10 @@
 #include "relay/address.h"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
+
+#include "relay/egress.h"
 
 socklen_t address_to_system(const struct relay_address *a, struct sockaddr_storage *out)
 {
@@ -54,4 +57,14 @@ void address_of_socket(struct relay_address *a, int fd)
     if (getsockname(fd, (struct sockaddr *)&sa, &len))
         sa.ss_family = AF_UNSPEC;
     address_from_system(a, &sa);
+}
+
+/* BBR, where it is the system's choice, sends packets by a timer, which on loopback costs as much
+ * as the packets. Reno is always there, and as good where nothing is lost. It has to be chosen
+ * before the connection is there, as timers, once begun, stay. */
+void address_tune(int fd, const struct relay_address *a)
+{
+    struct relay_address dial;
+    if (egress_check(a, &dial) == EGRESS_LOOPBACK)
+        setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", strlen("reno"));
 }

@@ -17,4 +17,8 @@ bool address_same(const struct relay_address *a, const struct relay_address *b);
 /* The own address of a socket. */
 void address_of_socket(struct relay_address *a, int fd);
 
+/* @fd is to listen at, or be connected to, @a: if that is this machine itself, it needs nothing of
+ * what TCP has for networks. */
+void address_tune(int fd, const struct relay_address *a);
+
 #endif

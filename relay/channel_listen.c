@@ -78,6 +78,7 @@ static int listen_open(struct channel *ch, const struct relay_open *open,
     if (c->fd < 0)
         return errno;
     setsockopt(c->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    address_tune(c->fd, &open->address);
     if (sa.ss_family == AF_INET6)
         setsockopt(c->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
     c->watch = watch_new(&s->relay->loop, c->fd, ready, c);

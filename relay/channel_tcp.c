@@ -20,7 +20,7 @@
 #include "relay/tcp.h"
 
 enum {
-    WINDOW = 512 << 10,
+    WINDOW = 2 << 20,
     READS_AT_ONCE = 4,
 };
 
@@ -51,6 +51,29 @@ static void close_if_both_shut(struct channel_tcp *c)
         channel_close(&c->ch, 0);
 }
 
+/* Sends the client what the socket has; as tcp_read(). *@more: there may be more of it. */
+static ssize_t pass(struct channel_tcp *c, bool *more)
+{
+    struct session *s = c->ch.session;
+    size_t credit = c->ch.credit.send, room = CONNECTION_PIECE - RELAY_HEADER;
+    ssize_t n;
+    *more = false;
+    if (tcp_in_bulk(c->tcp) && session_splice_stream(s, c->ch.number, c->tcp, credit, &n))
+        return n; /* much at once: others want their turn */
+    uint8_t *out = session_stream_piece(s);
+    if (!out) {
+        tcp_want_read(c->tcp, false);
+        return -1;
+    }
+    if (credit < room)
+        room = credit;
+    n = tcp_read(c->tcp, out, room);
+    if (n > 0)
+        session_send_stream_piece(s, c->ch.number, (size_t)n);
+    *more = n == (ssize_t)room;
+    return n;
+}
+
 static void readable(void *owner)
 {
     struct channel_tcp *c = owner;
@@ -60,14 +83,8 @@ static void readable(void *owner)
             tcp_want_read(c->tcp, false);
             return;
         }
-        size_t most = CONNECTION_PIECE - RELAY_HEADER;
-        size_t room = c->ch.credit.send < most ? c->ch.credit.send : most;
-        uint8_t *out = session_stream_piece(s);
-        if (!out) {
-            tcp_want_read(c->tcp, false);
-            return;
-        }
-        ssize_t n = tcp_read(c->tcp, out, room);
+        bool more;
+        ssize_t n = pass(c, &more);
         if (n == -1)
             return;
         if (n < 0) {
@@ -82,8 +99,7 @@ static void readable(void *owner)
             return;
         }
         relay_credit_spend(&c->ch.credit, (uint32_t)n);
-        session_send_stream_piece(s, c->ch.number, (size_t)n);
-        if ((size_t)n < room)
+        if (!more)
             return;
     }
 }

@@ -21,6 +21,11 @@
  * So the queue's blocks have about the size of what is in them, and `queued` counts what they cost:
  * a client that reads slowly can't have much kept for few bytes.
  *
+ * Without TLS a stream in bulk isn't read at all: its bytes go into a pipe (pipe.c), behind the
+ * bytes of other such streams, and frames in the queue stand for them, in the same order, with
+ * nothing but the beginning of their payload in memory. A connection gets its pipe with the first
+ * of these frames and gives it back with the last.
+ *
  * The end. We close: the queue and a close frame are sent, then it is waited for the client's, the
  * end of its bytes, or CLOSE_S. The client closes: its close frame is answered with the same code,
  * then the socket is closed. After an error of framing, a close frame, and nothing of what comes is
@@ -38,13 +43,14 @@
 #include "relay/address.h"
 #include "relay/log.h"
 #include "relay/loop.h"
+#include "relay/tcp.h"
 
 enum {
     BLOCK_MIN = 2 << 10,
     BLOCK_MAX = 64 << 10, /* messages are joined up to here */
     BLOCK_COST = sizeof(struct outgoing) + CONNECTION_FRONT + 16, /* of one, beside its bytes */
     PIECE_WHOLE = CONNECTION_PIECE / 4, /* as little is copied out of the spare block */
-    READ_MOST = 256 << 10,
+    READ_MOST = 1 << 20,
     READ_LEAST = 4 << 10,
     WRITES_AT_ONCE = 64,
     CLOSE_S = 5,
@@ -54,6 +60,8 @@ struct connections {
     struct turns *turns;
     struct connection *first, *last; /* that have work at the end of this turn */
     struct outgoing *spare;          /* what streams are read into; NULL: none yet */
+    struct pipes pipes;
+    struct tcp_gather gather;
     uint8_t input[READ_MOST];
 };
 
@@ -126,6 +134,7 @@ struct connection *connection_new(struct relay *relay, struct lws *wsi,
     c->wsi = wsi;
     c->endpoint = endpoint;
     c->early = true;
+    c->read_most = READ_MOST;
     if (wire_open(&c->wire, wsi))
         c->watch = watch_new(&relay->loop, c->wire.fd, ready, c);
     c->peer_key = peer_key(c->wire.fd);
@@ -143,8 +152,18 @@ struct connection *connection_new(struct relay *relay, struct lws *wsi,
     return c;
 }
 
+static void give_pipe_back(struct connection *c)
+{
+    pipe_give_back(&c->relay->connections->pipes, c->pipe);
+    c->relay->metrics.pipes = c->relay->connections->pipes.n;
+    c->pipe = NULL;
+    c->pipe_is_stale = false;
+}
+
 static void drop_block(struct connection *c, struct outgoing *o)
 {
+    if (o->piped && !--c->piped)
+        give_pipe_back(c);
     c->queued -= o->cost;
     c->relay->metrics.memory_bytes -= o->cost;
     free(o);
@@ -164,6 +183,7 @@ void connection_drop_queue(struct connection *c)
 {
     struct outgoing *begun = c->head && c->head->header ? c->head : NULL;
     drop_from(c, begun ? begun->next : c->head);
+    c->pipe_is_stale = c->piped; /* that is of what has begun, so it stays */
     if (begun)
         begun->next = NULL;
     c->head = c->tail = begun;
@@ -172,6 +192,7 @@ void connection_drop_queue(struct connection *c)
 void connection_free(struct connection *c)
 {
     drop_from(c, c->head);
+    give_pipe_back(c);
     unplan(c);
     timer_free(c->rate_timer);
     watch_free(c->watch);
@@ -265,6 +286,11 @@ void connection_pause(struct connection *c, bool on)
     plan(c);
 }
 
+void connection_read_at_most(struct connection *c, uint64_t bytes)
+{
+    c->read_most = bytes < READ_MOST ? (size_t)bytes : READ_MOST;
+}
+
 void connection_limit(struct connection *c, const struct policy *p)
 {
     c->policy = p->max_bytes_per_s || p->max_frames_per_s ? p : NULL;
@@ -344,11 +370,11 @@ static void receive(struct connection *c, uint8_t *data, size_t len)
 static void read_some(struct connection *c)
 {
     uint8_t *in = c->relay->connections->input;
-    size_t room = READ_MOST;
+    size_t room = c->read_most;
     c->more = false;
     if ((c->held || c->paused) && !c->ending)
         return;
-    if (c->policy && c->policy->max_bytes_per_s && c->bytes_left < READ_MOST)
+    if (c->policy && c->policy->max_bytes_per_s && c->bytes_left < (int64_t)room)
         room = c->bytes_left < READ_LEAST ? READ_LEAST : (size_t)c->bytes_left;
     ssize_t n = wire_read(&c->wire, in, room);
     if (n == WIRE_LATER)
@@ -357,7 +383,9 @@ static void read_some(struct connection *c)
         c->broken = true;
         return;
     }
+    tcp_gather_begin(c->relay, in, (size_t)n);
     receive(c, in, (size_t)n);
+    tcp_gather_end(c->relay);
     if (c->policy) {
         c->bytes_left -= n;
         hold_if_overdrawn(c);
@@ -431,7 +459,8 @@ uint8_t *connection_reserve(struct connection *c, size_t len, bool join)
     struct outgoing *o = c->tail;
     if (!has_room(c, len))
         return NULL;
-    if (o && join && !o->header && o->opcode == WEBSOCKET_BINARY && o->len + len <= BLOCK_MAX) {
+    if (o && join && !o->header && !o->piped && o->opcode == WEBSOCKET_BINARY &&
+        o->len + len <= BLOCK_MAX) {
         if (o->room - o->len < len)
             o = widen(c, len);
     } else {
@@ -477,18 +506,25 @@ void connection_close(struct connection *c, uint16_t code)
         end(c, code);
 }
 
+/* Of a frame whose header is written. */
+static size_t length(const struct outgoing *o)
+{
+    return o->header + o->len + o->piped;
+}
+
 /* @n bytes of the queue are sent. */
 static void sent(struct connection *c, size_t n)
 {
     c->sent += n;
-    while (c->head && c->head->header && c->sent >= c->head->header + c->head->len) {
+    while (c->head && c->head->header && c->sent >= length(c->head)) {
         struct outgoing *o = c->head;
-        c->sent -= o->header + o->len;
+        c->sent -= length(o);
         c->head = o->next;
         if (!c->head)
             c->tail = NULL;
         if (o->opcode == WEBSOCKET_BINARY)
-            c->relay->metrics.sent_bytes_total += o->len;
+            c->relay->metrics.sent_bytes_total += o->len + o->piped;
+        c->relay->metrics.spliced_bytes_total += o->piped;
         drop_block(c, o);
     }
     c->bytes_left -= (int64_t)n;
@@ -500,24 +536,41 @@ static bool is_empty(const struct outgoing *o)
     return !o->len && o->opcode == WEBSOCKET_BINARY;
 }
 
-/* The first blocks, for wire_write(); how many, and in *@bytes their length. */
-static size_t pieces(struct connection *c, struct iovec *v, size_t *bytes)
+/* The first blocks, for wire_write(), up to what is in the pipe; how many, and in *@bytes their
+ * length. *@more: the pipe is next. */
+static size_t pieces(struct connection *c, struct iovec *v, size_t *bytes, bool *more)
 {
     size_t n = 0, skip = c->sent;
     *bytes = 0;
-    for (struct outgoing *o = c->head; o && n < WRITES_AT_ONCE; o = o->next) {
+    *more = false;
+    for (struct outgoing *o = c->head; o && n < WRITES_AT_ONCE && !*more; o = o->next) {
         uint8_t *payload = o->data + CONNECTION_FRONT;
         if (is_empty(o))
             break;
         if (!o->header)
-            o->header = (uint8_t)websocket_header(payload, o->opcode, o->len);
+            o->header = (uint8_t)websocket_header(payload, o->opcode, o->len + o->piped);
         o->last = SIZE_MAX;
         v[n].iov_base = payload - o->header + skip;
         v[n].iov_len = o->header + o->len - skip;
         *bytes += v[n++].iov_len;
+        *more = o->piped != 0;
         skip = 0;
     }
     return n;
+}
+
+/* Writes what comes first in the queue, memory or bytes of the pipe: *@bytes if all of it goes. */
+static ssize_t write_some(struct connection *c, size_t *bytes)
+{
+    struct iovec v[WRITES_AT_ONCE];
+    struct outgoing *o = c->head;
+    bool more;
+    if (o->header && o->piped && c->sent >= o->header + o->len) {
+        *bytes = length(o) - c->sent;
+        return pipe_drain(c->pipe, c->wire.fd, *bytes, o->next && !is_empty(o->next));
+    }
+    size_t n = pieces(c, v, bytes, &more);
+    return wire_write(&c->wire, v, n, more);
 }
 
 static void drop_empty(struct connection *c)
@@ -534,13 +587,11 @@ static void drop_empty(struct connection *c)
 /* Sends what the socket takes of the queue. */
 static void flush(struct connection *c)
 {
-    struct iovec v[WRITES_AT_ONCE];
-    size_t n, bytes;
+    size_t bytes;
     for (drop_empty(c); c->head && !c->blocked && !c->broken && (!c->held || c->ending);
          drop_empty(c)) {
-        n = pieces(c, v, &bytes);
-        ssize_t took = wire_write(&c->wire, v, n);
-        if (took == WIRE_BROKEN)
+        ssize_t took = write_some(c, &bytes);
+        if (took < 0 && took != WIRE_LATER)
             c->broken = true;
         c->blocked = took < (ssize_t)bytes;
         if (took > 0)
@@ -574,9 +625,43 @@ bool connection_send_piece(struct connection *c, size_t len, bool join)
     c->relay->connections->spare = NULL;
     append(c, spare, len);
     spare->len = len;
+    connection_push(c);
+    return true;
+}
+
+struct pipe *connection_pipe(struct connection *c, size_t *most)
+{
+    if (c->wire.ssl || c->ending || c->broken || c->pipe_is_stale)
+        return NULL;
+    if (!c->pipe)
+        c->pipe = pipe_take(&c->relay->connections->pipes);
+    c->relay->metrics.pipes = c->relay->connections->pipes.n;
+    *most = PIPE_BYTES;
+    if (c->policy && c->policy->max_bytes_per_s && c->bytes_left < PIPE_BYTES)
+        *most = c->bytes_left < READ_LEAST ? READ_LEAST : (size_t)c->bytes_left;
+    plan(c); /* at the end of the turn it goes back if nothing came of it */
+    return c->pipe;
+}
+
+bool connection_send_piped(struct connection *c, const void *front, size_t front_len, size_t len)
+{
+    struct outgoing *o = has_room(c, front_len + len) ? new_block(front_len) : NULL;
+    if (!o) {
+        connection_close(c, 4000 + RELAY_INTERNAL);
+        return false;
+    }
+    memcpy(o->data + CONNECTION_FRONT, front, front_len);
+    o->len = front_len;
+    o->piped = len;
+    c->piped++;
+    append(c, o, front_len + len);
+    return true;
+}
+
+void connection_push(struct connection *c)
+{
     flush(c);
     plan(c);
-    return true;
 }
 
 /* ---- turns ---- */
@@ -590,6 +675,8 @@ static void settle(struct connection *c)
         if (c->owner)
             c->endpoint->writable(c->owner);
     }
+    if (c->pipe && !c->piped)
+        give_pipe_back(c);
     if (c->ending && !c->head) {
         c->broken |= c->peer_closed;
         if (!c->shut && c->deaf)
@@ -647,6 +734,7 @@ bool connections_start(struct relay *relay)
     struct connections *all = relay->connections = calloc(1, sizeof *all);
     if (!all)
         return false;
+    relay->gather = &all->gather;
     all->turns = turns_new(&relay->loop, turn, all);
     return all->turns != NULL;
 }
@@ -655,5 +743,6 @@ void connections_end(struct relay *relay)
 {
     turns_free(relay->connections->turns);
     free(relay->connections->spare);
+    pipes_free(&relay->connections->pipes);
     free(relay->connections);
 }

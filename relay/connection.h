@@ -7,6 +7,7 @@
 
 #include <libwebsockets.h>
 
+#include "relay/pipe.h"
 #include "relay/relay.h"
 #include "relay/websocket.h"
 #include "relay/wire.h"
@@ -35,8 +36,9 @@ struct endpoint {
 struct outgoing {
     struct outgoing *next;
     size_t len, room;
-    size_t cost; /* bytes that it counts for in `queued` */
-    size_t last; /* where the last message of our protocol in it begins; its sender's to use */
+    size_t piped; /* bytes of its payload that are in the pipe, behind those here */
+    size_t cost;  /* bytes that it counts for in `queued` */
+    size_t last;  /* where the last message of our protocol in it begins; its sender's to use */
     enum websocket_opcode opcode;
     uint8_t header; /* bytes of its header, 0: nothing of it is sent and it may still grow */
     uint8_t data[]; /* CONNECTION_FRONT bytes for the header, then the payload */
@@ -61,8 +63,11 @@ struct connection {
     struct watch *watch;
     struct websocket in;
     struct outgoing *head, *tail;
-    size_t sent;   /* bytes of the first frame, its header included */
-    size_t queued; /* bytes of memory */
+    size_t sent;        /* bytes of the first frame, its header included */
+    size_t queued;      /* bytes of memory */
+    struct pipe *pipe;  /* NULL: none now */
+    unsigned piped;     /* frames in the queue that have bytes in it */
+    bool pipe_is_stale; /* there are bytes of others in it, too */
     bool was_full;
     bool blocked;                       /* the socket takes no more for now */
     bool closing;                       /* we close it: nothing is received any more */
@@ -80,7 +85,8 @@ struct connection {
     int64_t bytes_left, frames_left;
     struct timer *rate_timer; /* running: it waits for its allowance */
     bool held;
-    bool paused; /* connection_pause() */
+    bool paused;      /* connection_pause() */
+    size_t read_most; /* bytes at once */
 };
 
 /* What connections share; false: no memory. connections_end() after the last of them. */
@@ -108,6 +114,14 @@ void connection_commit(struct connection *c, size_t len);
  * few. False: the connection is being closed. */
 uint8_t *connection_piece(struct connection *c);
 bool connection_send_piece(struct connection *c, size_t len, bool join);
+/* Where the next bytes of a stream may be put instead, *@most of them at once, to be sent with
+ * connection_send_piped() before anything else is; NULL: not here, or not now. */
+struct pipe *connection_pipe(struct connection *c, size_t *most);
+/* Sends a message of @front and the next @len bytes of the pipe; connection_push(), behind the last
+ * of such messages, gives the socket what it takes of them. False: the connection is being closed.
+ */
+bool connection_send_piped(struct connection *c, const void *front, size_t front_len, size_t len);
+void connection_push(struct connection *c);
 static inline bool connection_is_full(const struct connection *c)
 {
     return c->queued >= CONNECTION_FULL;
@@ -121,6 +135,8 @@ void connection_limit(struct connection *c, const struct policy *p);
 /* Reads nothing more of the client until it is called again with false. What was read already (one
  * read of the socket) still comes. */
 void connection_pause(struct connection *c, bool on);
+/* Nor does it read more at once than so many bytes. */
+void connection_read_at_most(struct connection *c, uint64_t bytes);
 /* The client sent so many Ethernet frames. */
 void connection_count_frames(struct connection *c, unsigned n);
 

@@ -217,6 +217,37 @@ static void connected(void *owner, int error)
     tcp_want_read(s->tcp, true);
 }
 
+/* Sends the client what the server's socket has, without a copy; *@n: as of tcp_splice(). False:
+ * not here, or not now. */
+static bool splice_stream(struct stream *s, ssize_t *n)
+{
+    struct connection *connection = s->client->guest.connection;
+    uint8_t header[HEADER];
+    size_t most, part;
+    struct pipe *pipe = connection_pipe(connection, &most);
+    if (!pipe)
+        return false;
+    put_header(header, DATA, s->number);
+    *n = tcp_splice(s->tcp, pipe, most);
+    for (size_t left = *n > 0 ? (size_t)*n : 0; left; left -= part) {
+        part = left < PACKET_MAX ? left : PACKET_MAX;
+        if (!connection_send_piped(connection, header, sizeof header, part))
+            return true;
+    }
+    connection_push(connection);
+    return true;
+}
+
+static ssize_t copy_stream(struct stream *s, uint8_t *piece)
+{
+    ssize_t n = tcp_read(s->tcp, piece + HEADER, PIECE);
+    if (n > 0) {
+        put_header(piece, DATA, s->number);
+        connection_send_piece(s->client->guest.connection, HEADER + (size_t)n, false);
+    }
+    return n;
+}
+
 static void readable(void *owner)
 {
     struct stream *s = owner;
@@ -224,15 +255,16 @@ static void readable(void *owner)
     for (int i = 0; i < READS_AT_ONCE; i++) {
         struct connection *connection = c->guest.connection;
         uint8_t *p = connection_is_full(connection) ? NULL : connection_piece(connection);
+        ssize_t n;
         if (!p) {
             tcp_want_read(s->tcp, false);
             return;
         }
-        ssize_t n = tcp_read(s->tcp, p + HEADER, PIECE);
-        if (n > 0) {
-            put_header(p, DATA, s->number);
-            connection_send_piece(connection, HEADER + (size_t)n, false);
-        } else {
+        if (tcp_in_bulk(s->tcp) && splice_stream(s, &n))
+            i = READS_AT_ONCE; /* much at once: others want their turn */
+        else
+            n = copy_stream(s, p);
+        if (n <= 0) {
             if (n != -1)
                 stream_close(s, n ? reason_of((int)(-n - 1)) : VOLUNTARY);
             return;
@@ -535,6 +567,8 @@ static void *open_client(struct connection *connection, const char *rest, bool g
     c->timer = timer_new(&connection->relay->loop, tick, c);
     if (c->timer)
         timer_start(c->timer, TICK_MS, TICK_MS);
+    /* Half of the memory is where control() begins: there is still room for what comes then. */
+    connection_read_at_most(connection, c->guest.policy->memory / 4);
     send_continue(c, 0, PACKETS);
     return c;
 }

@@ -16,6 +16,8 @@
     X(clients_refused_total, "counter", "connections refused: limits, origins")                    \
     X(received_bytes_total, "counter", "bytes of WebSocket messages received")                     \
     X(sent_bytes_total, "counter", "bytes of WebSocket messages sent")                             \
+    X(spliced_bytes_total, "counter", "bytes of them that went through pipes, without a copy")     \
+    X(pipes, "gauge", "pipes that are open")                                                       \
     X(sessions, "gauge", "sessions, those that wait for their client included")                    \
     X(sessions_resumed_total, "counter", "sessions that were taken up again")                      \
     X(sessions_failed_total, "counter", "connections ended with FAIL")                             \

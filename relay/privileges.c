@@ -64,6 +64,7 @@ static const char *const allowed[] = {
     "recvmsg",
     "sendmmsg",
     "recvmmsg",
+    "splice",
     "ioctl",
     /* files and descriptors */
     "read",

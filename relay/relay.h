@@ -17,6 +17,7 @@ struct room;
 struct resolver;
 struct attachment;
 struct connections;
+struct tcp_gather;
 
 struct relay {
     uv_loop_t loop;
@@ -30,6 +31,7 @@ struct relay {
     struct session *sessions;        /* all; session.h */
     struct table by_id;              /* those that have been named to a client */
     struct connections *connections; /* what they share: connection.h */
+    struct tcp_gather *gather;       /* writes of this moment: tcp.h */
     struct table by_address;         /* connections of an address: connection.c */
     struct room *rooms;              /* all; room.h */
     struct attachment *attachments;  /* attach.h */

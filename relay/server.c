@@ -311,6 +311,7 @@ static bool bind_listener(struct listener *l, const char *text, struct error *er
     if (l->fd < 0)
         return error_set(err, "listen: %s: %s", text, strerror(errno));
     setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    address_tune(l->fd, &l->address);
     if (sa.ss_family == AF_INET6)
         setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
     if (bind(l->fd, (struct sockaddr *)&sa, len) || listen(l->fd, BACKLOG) ||

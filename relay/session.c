@@ -21,6 +21,7 @@
 
 #include "relay/channel.h"
 #include "relay/log.h"
+#include "relay/tcp.h"
 #include "relay/token.h"
 
 enum {
@@ -70,6 +71,27 @@ void session_send_stream_piece(struct session *s, uint32_t channel, size_t len)
     if (connection_send_piece(c, RELAY_HEADER + len, true) && c->tail && !c->tail->header)
         c->tail->last = c->tail->len - RELAY_HEADER - len;
     s->sent_ms = now_ms(s);
+}
+
+bool session_splice_stream(struct session *s, uint32_t channel, struct tcp *t, size_t room,
+                           ssize_t *n)
+{
+    struct connection *c = s->connection;
+    uint8_t header[RELAY_HEADER];
+    size_t most, part;
+    struct pipe *pipe = connection_pipe(c, &most);
+    if (!pipe)
+        return false;
+    *n = tcp_splice(t, pipe, room < most ? room : most);
+    for (size_t left = *n > 0 ? (size_t)*n : 0; left; left -= part) {
+        part = left < RELAY_BODY_MAX ? left : RELAY_BODY_MAX;
+        put_header(header, RELAY_DATA, channel, part);
+        if (!connection_send_piped(c, header, sizeof header, part))
+            return true;
+    }
+    connection_push(c);
+    s->sent_ms = now_ms(s);
+    return true;
 }
 
 void session_send(struct session *s, const struct relay_message *m)

@@ -12,6 +12,7 @@
 #include "relay/table.h"
 
 struct channel;
+struct tcp;
 
 enum session_state {
     SESSION_HELLO,   /* connected, HELLO hasn't come */
@@ -56,6 +57,10 @@ void session_send(struct session *s, const struct relay_message *m);
  * first @len of them go to the client as DATA. */
 uint8_t *session_stream_piece(struct session *s);
 void session_send_stream_piece(struct session *s, uint32_t channel, size_t len);
+/* The same without a copy: sends what the socket has, up to @room bytes; *@n as of tcp_splice().
+ * False: not here, or not now. */
+bool session_splice_stream(struct session *s, uint32_t channel, struct tcp *t, size_t room,
+                           ssize_t *n);
 /* Appends to the last message if that is a batch of the same type and channel which nothing
  * follows, else begins one; false: the connection is ending. */
 bool session_send_frame(struct session *s, uint32_t channel, const uint8_t *frame, size_t len);

@@ -3,6 +3,14 @@
  * owner bounds by the credit it gives. Urgent data is one byte at a place in `out`: only the last
  * counts, as in TCP itself (RFC 9293 3.8.5).
  *
+ * What a client sent in one go, in several messages, goes out in one: between tcp_gather_begin()
+ * and tcp_gather_end() pieces of it are only noted, those of one socket at a time. All else that is
+ * done with that socket meanwhile lets them wait in `out`, before it.
+ *
+ * Reading: as soon as much comes at once, the owner may let the system move it into a pipe. A pipe
+ * can't pass urgent data, and its end would look like the stream's; so whenever nothing comes, the
+ * next is a plain read, which tells what there is.
+ *
  * tcp_free() without a reset leaves a socket with unsent bytes to itself: it has no owner any more,
  * and ends when they are sent, on an error, or after LINGER_MS.
  */
@@ -18,8 +26,12 @@
 #include "relay/address.h"
 #include "relay/buffer.h"
 #include "relay/loop.h"
+#include "relay/pipe.h"
 
-enum { LINGER_MS = 10000 };
+enum {
+    LINGER_MS = 10000,
+    BULK = 32 << 10, /* bytes at once from which on a pipe pays */
+};
 
 struct tcp {
     struct relay *relay;
@@ -33,6 +45,8 @@ struct tcp {
     bool connecting, reading, shut, shut_done;
     bool urgent_over; /* there is nothing to expect from UV_PRIORITIZED but noise */
     bool write_turn;  /* whose turn it is if both are due */
+    bool is_tcp;      /* smbd's are sockets of another kind */
+    bool bulk;        /* the last read gave BULK or more */
 };
 
 static void ready(void *owner, int events);
@@ -91,7 +105,7 @@ static struct tcp *tcp_new(struct relay *relay, int fd, const struct tcp_ops *op
         free(t);
         return NULL;
     }
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    t->is_tcp = !setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     return t;
 }
@@ -106,6 +120,7 @@ struct tcp *tcp_connect(struct relay *relay, const struct relay_address *dial,
         *error = errno;
         return NULL;
     }
+    address_tune(fd, dial);
     if (connect(fd, (struct sockaddr *)&sa, len) && errno != EINPROGRESS) {
         *error = errno;
         close(fd);
@@ -244,9 +259,28 @@ void tcp_want_read(struct tcp *t, bool on)
 ssize_t tcp_read(struct tcp *t, void *out, size_t room)
 {
     ssize_t n = recv(t->fd, out, room, 0);
+    t->bulk = n >= BULK && t->is_tcp;
     if (n >= 0)
         return n;
     return errno == EAGAIN || errno == EINTR ? -1 : -(ssize_t)errno - 1;
+}
+
+bool tcp_in_bulk(const struct tcp *t)
+{
+    return t->bulk;
+}
+
+ssize_t tcp_splice(struct tcp *t, struct pipe *pipe, size_t room)
+{
+    ssize_t n = pipe_fill(pipe, t->fd, room);
+    t->bulk = n >= BULK;
+    if (n > 0)
+        return n;
+    /* The socket tells an error once. */
+    return n == PIPE_BROKEN && (errno == ECONNRESET || errno == ETIMEDOUT ||
+                                errno == EHOSTUNREACH || errno == ENETUNREACH || errno == EPIPE)
+               ? -(ssize_t)errno - 1
+               : -1;
 }
 
 static void keep(struct tcp *t, const void *data, size_t len)
@@ -256,28 +290,87 @@ static void keep(struct tcp *t, const void *data, size_t len)
     watch_again(t);
 }
 
-void tcp_write(struct tcp *t, const void *data, size_t len)
+static void write_pieces(struct tcp *t, struct iovec *pieces, size_t n_pieces)
 {
+    struct msghdr m = { .msg_iov = pieces, .msg_iovlen = n_pieces };
     ssize_t n = 0;
     if (!buffer_len(&t->out) && !t->connecting) {
-        n = send(t->fd, data, len, MSG_NOSIGNAL);
+        n = sendmsg(t->fd, &m, MSG_NOSIGNAL);
         if (n < 0)
             n = 0; /* an error comes again from the loop */
     }
-    if ((size_t)n < len)
-        keep(t, (const uint8_t *)data + n, len - (size_t)n);
-    if (n > 0)
+    size_t skip = (size_t)n;
+    for (size_t i = 0; i < n_pieces; i++) {
+        size_t len = pieces[i].iov_len, sent = skip < len ? skip : len;
+        skip -= sent;
+        if (sent < len)
+            keep(t, (const uint8_t *)pieces[i].iov_base + sent, len - sent);
+    }
+    if (n > 0 && t->ops)
         t->ops->written(t->owner, (size_t)n);
+}
+
+static void write_gathered(struct tcp_gather *g)
+{
+    struct tcp *t = g->tcp;
+    size_t n = g->n;
+    if (!t)
+        return;
+    g->tcp = NULL;
+    g->n = 0;
+    write_pieces(t, g->pieces, n);
+}
+
+/* Something else is to be done with @t: what was gathered waits in `out`. */
+static void keep_gathered(struct tcp *t)
+{
+    struct tcp_gather *g = t->relay->gather;
+    if (g->tcp != t)
+        return;
+    g->tcp = NULL;
+    for (size_t i = 0; i < g->n; i++)
+        keep(t, g->pieces[i].iov_base, g->pieces[i].iov_len);
+    g->n = 0;
+}
+
+void tcp_gather_begin(struct relay *relay, const uint8_t *data, size_t len)
+{
+    relay->gather->from = data;
+    relay->gather->to = data + len;
+}
+
+void tcp_gather_end(struct relay *relay)
+{
+    write_gathered(relay->gather);
+    relay->gather->from = relay->gather->to = NULL;
+}
+
+void tcp_write(struct tcp *t, const void *data, size_t len)
+{
+    struct tcp_gather *g = t->relay->gather;
+    const uint8_t *p = data;
+    bool lasts = g->from && p >= g->from && p < g->to;
+    if (g->tcp != t || !lasts || g->n == TCP_GATHER_MOST)
+        write_gathered(g);
+    struct iovec piece = { .iov_base = (void *)data, .iov_len = len };
+    if (lasts && !buffer_len(&t->out) && !t->connecting) {
+        g->tcp = t;
+        g->pieces[g->n++] = piece;
+    } else {
+        write_pieces(t, &piece, 1);
+    }
 }
 
 void tcp_write_urgent(struct tcp *t, uint8_t byte)
 {
+    keep_gathered(t);
     keep(t, &byte, 1);
     t->urgent = buffer_len(&t->out);
 }
 
 void tcp_shutdown(struct tcp *t)
 {
+    keep_gathered(t);
     t->shut = true;
     if (!buffer_len(&t->out) && !t->connecting && !t->shut_done) {
         t->shut_done = true;
@@ -287,7 +380,7 @@ void tcp_shutdown(struct tcp *t)
 
 bool tcp_all_written(const struct tcp *t)
 {
-    return !buffer_len(&t->out);
+    return !buffer_len(&t->out) && t->relay->gather->tcp != t;
 }
 
 void tcp_local_address(const struct tcp *t, struct relay_address *a)
@@ -299,6 +392,8 @@ void tcp_free(struct tcp *t, bool reset)
 {
     t->ops = NULL;
     t->reading = false;
+    if (t->relay->gather->tcp == t)
+        write_gathered(t->relay->gather);
     if (!reset && !t->connecting && buffer_len(&t->out)) {
         t->shut = true;
         if (!t->timer)

@@ -5,9 +5,22 @@
 #ifndef SLIPWAY_RELAY_TCP_H
 #define SLIPWAY_RELAY_TCP_H
 
+#include <sys/uio.h>
+
 #include "relay/relay.h"
 
+struct pipe;
 struct tcp;
+
+enum { TCP_GATHER_MOST = 64 };
+
+/* Writes that go to the system together, for the pieces of one socket. */
+struct tcp_gather {
+    const uint8_t *from, *to; /* bytes that stay as they are until tcp_gather_end() */
+    struct tcp *tcp;          /* whose pieces these are */
+    size_t n;
+    struct iovec pieces[TCP_GATHER_MOST];
+};
 
 /* All get the owner. After failed(), and inside of it, tcp_free() is still the owner's to call. */
 struct tcp_ops {
@@ -31,6 +44,13 @@ struct tcp *tcp_adopt(struct relay *relay, int fd, const struct tcp_ops *ops, vo
 void tcp_want_read(struct tcp *t, bool on);
 /* Bytes; 0: the other side's end; -1: nothing now; less: -1 - errno.  */
 ssize_t tcp_read(struct tcp *t, void *out, size_t room);
+/* Do bytes come in so fast that tcp_splice() pays? */
+bool tcp_in_bulk(const struct tcp *t);
+/* As tcp_read(), into a pipe; but what ends the stream is left to tcp_read(). */
+ssize_t tcp_splice(struct tcp *t, struct pipe *pipe, size_t room);
+/* Between these tcp_write() doesn't write what lies in @data yet, which mustn't change. */
+void tcp_gather_begin(struct relay *relay, const uint8_t *data, size_t len);
+void tcp_gather_end(struct relay *relay);
 /* Sends, or keeps what can't be sent now. An error is told by failed(), later. */
 void tcp_write(struct tcp *t, const void *data, size_t len);
 /* One byte, as TCP's urgent data. */

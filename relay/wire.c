@@ -94,10 +94,11 @@ bool wire_has_more(const struct wire *w)
     return w->ssl && (w->ended || SSL_pending(w->ssl) > 0);
 }
 
-ssize_t wire_write(struct wire *w, const struct iovec *pieces, size_t n)
+ssize_t wire_write(struct wire *w, const struct iovec *pieces, size_t n, bool more)
 {
+    int flags = MSG_NOSIGNAL | (more ? MSG_MORE : 0);
     struct msghdr m = { .msg_iov = (struct iovec *)pieces, .msg_iovlen = n };
-    return w->ssl ? tls_write(w, pieces, n) : result(sendmsg(w->fd, &m, MSG_NOSIGNAL));
+    return w->ssl ? tls_write(w, pieces, n) : result(sendmsg(w->fd, &m, flags));
 }
 
 void wire_shutdown(struct wire *w)

@@ -33,8 +33,9 @@ void wire_close(struct wire *w);
 ssize_t wire_read(struct wire *w, void *out, size_t room);
 /* Has it more to read already, if only its end, so that no event will tell? */
 bool wire_has_more(const struct wire *w);
-/* Bytes of the first of these, or as above. */
-ssize_t wire_write(struct wire *w, const struct iovec *pieces, size_t n);
+/* Bytes of the first of these, or as above. @more: more will follow at once, so no short packet is
+ * needed now. */
+ssize_t wire_write(struct wire *w, const struct iovec *pieces, size_t n, bool more);
 /* Nothing more is sent. */
 void wire_shutdown(struct wire *w);
 

@@ -155,12 +155,14 @@ class Closed(Exception):
 
 
 class WebSocket:
-    def __init__(self, port, path="/slipway", protocol="slipway-relay", timeout=20, host="127.0.0.1", headers={}, receive_buffer=0):
+    def __init__(self, port, path="/slipway", protocol="slipway-relay", timeout=20, host="127.0.0.1", headers={}, receive_buffer=0, tls=None):
         self.socket = socket.socket(socket.AF_INET)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(timeout)
         self.socket.connect((host, port))
+        if tls:
+            self.socket = tls.wrap_socket(self.socket)
         self.data = b""
         self.pieces = []
         key = base64.b64encode(os.urandom(16)).decode()

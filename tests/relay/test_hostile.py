@@ -222,7 +222,7 @@ def test_memory_of_all_clients(emulator):
             if not error:
                 break
             time.sleep(0.05)
-        equal((error, window), (0, 512 << 10))
+        equal((error, window), (0, 2 << 20))
 
 
 def test_oversize_messages(emulator):
