@@ -6,11 +6,11 @@
  *
  * machine_run_slice() repeats: deferred work, requests, due timers, then the CPU for a budget of
  * instructions. The budget is what fits before the next timer at the speed measured lately, at
- * least NEAR_NS, at most CHUNK_NS; a timer armed nearer meanwhile ends the chunk through
- * CPU_INTR_EXIT. When the CPU is halted and stays so, the slice ends and says when the next timer
- * is due. Under -icount the budget ends exactly at the next deadline (or at a multiple of
- * ICOUNT_CHUNK, so that host time never decides where the CPU stops), and a halted CPU makes the
- * clock jump to the deadline.
+ * least NEAR_NS, at most CHUNK_NS and MAX_INSNS; the chunk ends before if much of it is slow
+ * (MAX_SLOW, see cpu_run()), and by CPU_INTR_EXIT if a timer is armed nearer meanwhile. When the
+ * CPU is halted and stays so, the slice ends and says when the next timer is due. Under -icount the
+ * budget ends exactly at the next deadline (or at a multiple of ICOUNT_CHUNK, so that host time
+ * never decides where the CPU stops), and a halted CPU makes the clock jump to the deadline.
  *
  * Reset, shutdown and power-down are requested by flags, because whoever asks may be deep inside a
  * device; they are acted on here between chunks, where nothing of the guest is under way.
@@ -33,12 +33,15 @@
 #include "snapshot.h"
 #include "ui/display.h"
 
-#define CHUNK_NS        500000 /* longest stretch of CPU work between looks at the time */
-#define NEAR_NS         40000 /* a timer may be that late, so that it isn't met by ever smaller steps */
-#define MIN_INSNS       500
-#define MAX_INSNS       20000000
+#define CHUNK_NS  500000 /* longest stretch of CPU work between looks at the time */
+#define NEAR_NS   40000  /* a timer may be that late, so that it isn't met by ever smaller steps */
+#define MIN_INSNS 500
+/* A chunk's most. Code that runs for the first time is up to 50 times as slow as what the speed was
+ * measured with: a look at the time is due after what takes the worst of it some ms. */
+#define MAX_INSNS       250000
+#define MAX_SLOW        20000
 #define ICOUNT_CHUNK    (1u << 20)
-#define FIRST_SPEED     20000        /* instructions per ms, until measured */
+#define FIRST_SPEED     2000         /* instructions per ms, until measured */
 #define MIN_SPEED       100          /* the least that is believed */
 #define MEASURED_NS     200000       /* worth a measurement: browsers' clocks tick every 100 us */
 #define PHYS_SPACE_SIZE (1ull << 40) /* 40 physical address bits, as CPUID says */
@@ -601,7 +604,7 @@ static int64_t run_cpu(struct machine *m, struct cpu *c, int64_t now, int64_t ns
 {
     cpu_lower_intr(c, CPU_INTR_EXIT);
     if (m->clock.icount_shift >= 0) {
-        cpu_run(c, icount_budget(m));
+        cpu_run(c, icount_budget(m), INT32_MAX);
         return host_monotonic_ns();
     }
     int64_t deadline = clock_deadline_ns(&m->clock);
@@ -615,7 +618,7 @@ static int64_t run_cpu(struct machine *m, struct cpu *c, int64_t now, int64_t ns
         insns = MAX_INSNS;
 
     uint64_t before = cpu_icount(c);
-    cpu_run(c, (int32_t)insns);
+    cpu_run(c, (int32_t)insns, MAX_SLOW);
     int64_t then = host_monotonic_ns();
     learn_speed(m, (int64_t)(cpu_icount(c) - before), then - now);
     return then;

@@ -196,11 +196,12 @@ void cpu_set_a20(struct cpu *c, bool on)
     tlb_flush(c, true);
 }
 
-void cpu_run(struct cpu *c, int32_t max_insns)
+void cpu_run(struct cpu *c, int32_t max_insns, int32_t max_slow)
 {
     c->icount += (uint64_t)max_insns;
     c->budget += max_insns;
-    while (c->budget > 0) {
+    c->slow = max_slow;
+    while (c->budget > 0 && c->slow > 0) {
         if (c->exc.pending) {
             exc_deliver_pending(c);
             c->budget--; /* a fault that faults again must use up the slice */

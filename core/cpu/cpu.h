@@ -282,6 +282,7 @@ struct cpu {
 
     volatile uint32_t intr;
     int32_t budget;  /* instructions left in this slice */
+    int32_t slow;    /* what is left of the time for slow work, see cpu_run() */
     uint64_t icount; /* instructions retired up to the start of the slice's remaining budget: see
                         cpu_icount() */
 
@@ -398,8 +399,13 @@ struct cpu *cpu_new(struct machine *m, int index, const char *model_spec,
 void cpu_free(struct cpu *c);
 /* Power-on/RESET# (init = false) or INIT#. SDM vol. 3, table 9-1. */
 void cpu_reset(struct cpu *c, bool init);
-/* Runs until the budget of @max_insns is used up, the CPU halts, or CPU_INTR_EXIT is raised. */
-void cpu_run(struct cpu *c, int32_t max_insns);
+/* Runs until the budget of @max_insns is used up, the CPU halts, or CPU_INTR_EXIT is raised; with
+ * c->jit also until @max_slow is: each instruction that is interpreted counts, and what takes as
+ * long as several of them (a cold one about 25 ns) as so many. */
+void cpu_run(struct cpu *c, int32_t max_insns, int32_t max_slow);
+#define SLOW_DEVICE 16
+#define SLOW_WALK   4
+#define SLOW_TSC    4
 /* May be called from device callbacks at any time. */
 void cpu_raise_intr(struct cpu *c, uint32_t bits);
 void cpu_lower_intr(struct cpu *c, uint32_t bits);

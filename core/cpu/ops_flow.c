@@ -318,6 +318,7 @@ static enum exec port_in(struct cpu *c, const struct insn *i, uint16_t port)
 {
     if (!io_allowed(c, port, 1u << i->osz))
         return EXEC_FAULT;
+    c->slow -= SLOW_DEVICE;
     reg_set(c, RAX, i->osz, mem_read(c->io, port, 1u << i->osz));
     dbg_check_io(c, port, 1u << i->osz);
     return EXEC_STOP;
@@ -326,6 +327,7 @@ static enum exec port_out(struct cpu *c, const struct insn *i, uint16_t port)
 {
     if (!io_allowed(c, port, 1u << i->osz))
         return EXEC_FAULT;
+    c->slow -= SLOW_DEVICE;
     mem_write(c->io, port, reg_get(c, RAX, i->osz), 1u << i->osz);
     dbg_check_io(c, port, 1u << i->osz);
     return EXEC_STOP;

@@ -47,9 +47,15 @@ static inline void count_down(struct cpu *c, const struct insn *i, uint64_t n)
     if (repeated(i))
         addr_add(c, i, RCX, -(int64_t)n);
 }
+/* A long REP takes time, most for memory that the host hasn't touched yet. */
+static void charge(struct cpu *c, uint64_t did)
+{
+    c->budget -= (int32_t)(did >> 4);
+    c->slow -= (int32_t)(did >> 3);
+}
 static enum exec done(struct cpu *c, const struct insn *i, uint64_t did)
 {
-    c->budget -= (int32_t)(did >> 4); /* a long REP takes time */
+    charge(c, did);
     return repeated(i) && addr_get(c, i, RCX) != 0 ? EXEC_AGAIN : EXEC_NEXT;
 }
 
@@ -174,7 +180,7 @@ static enum exec compare(struct cpu *c, const struct insn *i, bool scan)
         did++;
         flags_sub(c, a, b, a - b, bits);
         if (repeated(i) && (a == b) != ((i->flags & INSN_REP) != 0)) {
-            c->budget -= (int32_t)(did >> 4);
+            charge(c, did);
             return EXEC_NEXT;
         }
     }
@@ -202,6 +208,7 @@ OP(ins)
         if (!mem_linear(c, SEG_ES, addr_get(c, i, RDI), size, ACCESS_WRITE, &la) ||
             !mem_probe_write(c, SEG_ES, la, size))
             return EXEC_FAULT;
+        c->slow -= SLOW_DEVICE;
         v = mem_read(c->io, port, size);
         dbg_check_io(c, port, size);
         if (!mem_st(c, SEG_ES, addr_get(c, i, RDI), i->osz, v))
@@ -222,6 +229,7 @@ OP(outs)
     for (; left; left--) {
         if (!mem_ld(c, i->seg, addr_get(c, i, RSI), i->osz, &v))
             return EXEC_FAULT;
+        c->slow -= SLOW_DEVICE;
         mem_write(c->io, port, v, 1u << i->osz);
         dbg_check_io(c, port, 1u << i->osz);
         addr_add(c, i, RSI, string_step(c, i));

@@ -459,6 +459,7 @@ static enum exec x_rdtsc(struct cpu *c, const struct insn *i)
     (void)i;
     if ((c->cr4 & CR4_TSD) && c->cpl != 0)
         return fault(c, EXC_GP, 0);
+    c->slow -= SLOW_TSC;
     uint64_t t = cpu_tsc(c);
     c->gpr[RAX] = (uint32_t)t;
     c->gpr[RDX] = t >> 32;

@@ -200,6 +200,7 @@ void tlb_watch_host_page(struct cpu *c, uintptr_t host_page)
 static struct tlb_entry *fill(struct cpu *c, uint64_t la, enum access a, int mmu)
 {
     struct mmu_result r;
+    c->slow -= SLOW_WALK;
     if (!mmu_walk(c, la, a, mmu, false, &r))
         return NULL;
     uint64_t phys = r.phys & PAGE_MASK;
@@ -255,6 +256,7 @@ static void device_read(struct cpu *c, uint64_t phys, void *buf, unsigned size)
 {
     uint8_t *p = buf;
     lockstep_device();
+    c->slow -= SLOW_DEVICE;
     while (size) {
         unsigned n = size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
         uint64_t v = mem_read(c->mem, phys, n);
@@ -268,6 +270,7 @@ static void device_write(struct cpu *c, uint64_t phys, const void *buf, unsigned
 {
     const uint8_t *p = buf;
     lockstep_device();
+    c->slow -= SLOW_DEVICE;
     while (size) {
         unsigned n = size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
         uint64_t v = 0;

@@ -21,7 +21,7 @@
 
 /* JavaScript's timers and sockets wait this long while the guest is busy: less while there is
  * traffic. */
-#define SLICE_NS        4000000
+#define SLICE_NS        3000000
 #define ACTIVE_SLICE_NS 1000000
 #define ACTIVE_NS       100000000 /* so long after the last event */
 

@@ -18,12 +18,14 @@
 
 EMSCRIPTEN_KEEPALIVE void slipway_key(int hid, int down)
 {
+    loop_active();
     if (hid > 0 && hid < 256)
         input_key(loop_machine(), (uint8_t)hid, down);
 }
 
 EMSCRIPTEN_KEEPALIVE void slipway_pointer(int absolute, int x, int y, int wheel, unsigned buttons)
 {
+    loop_active();
     if (absolute)
         input_pointer_abs(loop_machine(), x, y, wheel, buttons);
     else

@@ -21,7 +21,7 @@ static int32_t held; /* what jit_hold_budget() took away */
 
 void jit_hold_budget(struct cpu *c)
 {
-    if (!c->intr || !interrupt_wanted(c))
+    if (c->slow > 0 && (!c->intr || !interrupt_wanted(c)))
         return;
     held += c->budget;
     c->icount -= (uint64_t)(int64_t)c->budget;

@@ -53,7 +53,7 @@ uintptr_t jit_code_host(struct cpu *c, uint64_t la)
 /* Bytes of WebAssembly in one function. Above the maximum V8's optimizing compiler changes to a
  * cheaper way of register allocation, with code 2.4 times slower (measured, version 11). */
 enum { CODE_MAX = 33000, CODE_AIM = 28000, INSNS_MIN = 32 };
-/* Instructions of a region that takes a millisecond or more to make. */
+/* So many translated instructions take about a millisecond to make. */
 enum { INSNS_LONG = 128 };
 
 /* Finds a region at c->rip and emits its code; again with less code if that was too much. */
@@ -103,6 +103,7 @@ static struct region *translate(struct cpu *c)
 {
     static struct region_code code;
     static struct emit e;
+    static unsigned made;
     int64_t start = host_monotonic_ns();
     struct region *r = emit(c, &code, &e);
     if (!r)
@@ -116,8 +117,11 @@ static struct region *translate(struct cpu *c)
     cool(c, &code);
     block_set_heat(c, r->key.code, block_heat / 8);
     jit_stats.emit_ns += host_monotonic_ns() - start;
-    if (code.insn_count > INSNS_LONG)
+    made += code.insn_count;
+    if (made > INSNS_LONG) {
+        made = 0;
         host_jit_took_long();
+    }
     return r;
 }
 
@@ -243,6 +247,19 @@ static bool enter(struct cpu *c, uint32_t slot)
     return on;
 }
 
+/* interp_run(), as c->slow allows. */
+static void interpret(struct cpu *c)
+{
+    int32_t rest = c->budget > c->slow ? c->budget - c->slow : 0;
+    c->budget -= rest;
+    c->icount -= (uint64_t)rest;
+    uint64_t start = cpu_icount(c);
+    interp_run(c);
+    c->slow -= (int32_t)(cpu_icount(c) - start);
+    c->budget += rest;
+    c->icount += (uint64_t)rest;
+}
+
 /* Back to C: all state is in the CPU. */
 static uint32_t cold_left(int status)
 {
@@ -272,7 +289,7 @@ uint32_t jit_cold(uint64_t rip, uint32_t depth)
         }
         uint64_t start = cpu_icount(c);
         c->jit_back = back;
-        interp_run(c);
+        interpret(c);
         c->jit_back = CPU_NO_RIP;
         jit_stats.insns -= cpu_icount(c) - start;
         if (cpu_alignment_checked(c))
@@ -286,6 +303,8 @@ uint32_t jit_cold(uint64_t rip, uint32_t depth)
             break;
         c->jit_hot = false;
         find_region(c);
+        if (c->slow <= 0 || (c->intr && interrupt_wanted(c)))
+            break;
     }
     c->jit_hot = c->jit_met = false;
     return cold_left(LEAVE_COLD);
@@ -302,7 +321,7 @@ void jit_run(struct cpu *c)
     cache_reap();
     for (bool hot = false;; hot = c->jit_hot) {
         c->jit_hot = false;
-        if (unlikely(c->budget <= 0 || (c->intr && interrupt_wanted(c))))
+        if (unlikely(c->budget <= 0 || c->slow <= 0 || (c->intr && interrupt_wanted(c))))
             break;
         if (cpu_alignment_checked(c))
             break;
@@ -320,7 +339,7 @@ void jit_run(struct cpu *c)
             }
             break;
         }
-        interp_run(c);
+        interpret(c);
         if (!c->jit_hot)
             break;
     }

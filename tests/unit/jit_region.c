@@ -68,7 +68,7 @@ static void only_what_ran(void)
         region_discover(&code, cpu, REGION_MAX_INSNS)); /* nothing has run: the first block alone */
     CHECK_EQ(code.block_count, 1);
     CHECK_EQ(code.insn_count, 2); /* up to the call */
-    cpu_run(cpu, 300);
+    cpu_run(cpu, 300, 300);
     CHECK(!cpu->exc.pending && !cpu->halted);
     cpu->rip = START;
     CHECK(region_discover(&code, cpu, REGION_MAX_INSNS));

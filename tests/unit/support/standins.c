@@ -21,7 +21,7 @@ WEAK void cpu_free(struct cpu *c)
 WEAK void cpu_reset(struct cpu *c, bool init)
 {
 }
-WEAK void cpu_run(struct cpu *c, int32_t max_insns)
+WEAK void cpu_run(struct cpu *c, int32_t max_insns, int32_t max_slow)
 {
 }
 WEAK void cpu_raise_intr(struct cpu *c, uint32_t bits)
