@@ -121,6 +121,23 @@ void cpu_reset(struct cpu *c, bool init)
     tlb_flush(c, true);
 }
 
+/* Which TLB, from c->mode, RFLAGS.AC, CR0.AM and CR4.SMAP. */
+static void update_mmu_index(struct cpu *c)
+{
+    bool user = c->mode & MODE_USER, ac = c->rflags & FL_AC;
+    c->mmu_index = user ? MMU_USER : (c->cr4 & CR4_SMAP) && ac ? MMU_KERNEL_SMAP_OFF : MMU_KERNEL;
+    bool align = user && ac && (c->cr0 & CR0_AM);
+    for (int a = 0; a < ACCESS_KINDS; a++)
+        c->tlb[a] = align && a != ACCESS_FETCH ? &c->tlb_never : &c->tlbs[c->mmu_index][a];
+}
+
+void cpu_set_ac(struct cpu *c, bool on)
+{
+    c->rflags = on ? c->rflags | FL_AC : c->rflags & ~FL_AC;
+    update_mmu_index(c);
+    cpu_update_jump_context(c);
+}
+
 void cpu_update_mode(struct cpu *c)
 {
     uint32_t old = c->mode, mode = 0;
@@ -147,14 +164,7 @@ void cpu_update_mode(struct cpu *c)
     c->sp_mask = code64 ? ~0ull : mode & MODE_SS32 ? 0xffffffffull : 0xffffull;
     c->cs_limit = code64 ? ~0ull : c->seg[SEG_CS].limit;
 
-    bool ac = c->rflags & FL_AC;
-    c->mmu_index = mode & MODE_USER            ? MMU_USER
-                   : (c->cr4 & CR4_SMAP) && ac ? MMU_KERNEL_SMAP_OFF
-                                               : MMU_KERNEL;
-    bool align = (mode & MODE_USER) && ac && (c->cr0 & CR0_AM);
-    for (int a = 0; a < ACCESS_KINDS; a++)
-        c->tlb[a] = align && a != ACCESS_FETCH ? &c->tlb_never : &c->tlbs[c->mmu_index][a];
-
+    update_mmu_index(c);
     if ((old ^ mode) & (MODE_CODE_MASK | MODE_PE | MODE_VM)) {
         for (int s = 0; s < 6; s++)
             seg_update(c, s);

@@ -415,6 +415,8 @@ static inline uint64_t cpu_icount(const struct cpu *c)
     return c->icount - (uint64_t)(int64_t)c->budget;
 }
 void cpu_update_mode(struct cpu *c);
+/* Sets RFLAGS.AC and what depends on it. */
+void cpu_set_ac(struct cpu *c, bool on);
 /* Are accesses checked for alignment? Then all of them take the slow path. */
 static inline bool cpu_alignment_checked(const struct cpu *c)
 {

@@ -384,8 +384,7 @@ static enum exec set_ac(struct cpu *c, bool on)
 {
     if (c->cpl != 0)
         return fault_noerr(c, EXC_UD);
-    c->rflags = on ? c->rflags | FL_AC : c->rflags & ~FL_AC;
-    cpu_update_mode(c);
+    cpu_set_ac(c, on);
     return EXEC_STOP;
 }
 static enum exec x_stac(struct cpu *c, const struct insn *i)

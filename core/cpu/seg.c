@@ -154,12 +154,21 @@ void seg_update_flat(struct cpu *c)
     cpu_update_jump_context(c);
 }
 
+static bool same_segment(const struct segment *a, const struct segment *b)
+{
+    return a->sel == b->sel && a->attr == b->attr && a->limit == b->limit && a->base == b->base;
+}
+
 void seg_set(struct cpu *c, int seg, const struct segment *s)
 {
+    bool mode = seg == SEG_CS || seg == SEG_SS;
+    /* Kernels load data segments at each entry, mostly with what they are. */
+    if (!mode && same_segment(&c->seg[seg], s))
+        return;
     c->seg[seg] = *s;
-    if (seg == SEG_CS || seg == SEG_SS)
+    if (mode) {
         cpu_update_mode(c);
-    else {
+    } else {
         seg_update(c, seg);
         seg_update_flat(c);
     }

@@ -270,6 +270,8 @@ void emit_get_rm(struct emit *e, unsigned osz);
 /* Stack: pushes the value in local @value; pops: emit_stack_peek leaves the value at SS:reg on
  * wasm's stack, emit_sp_add or emit_sp_from (RSP = reg + bytes) commits. */
 void emit_push(struct emit *e, unsigned osz, int value);
+/* The stack pointer moves by 1 << osz, but only 1 << size bytes are written. */
+void emit_push_low(struct emit *e, unsigned osz, unsigned size, int value);
 void emit_stack_peek(struct emit *e, unsigned reg, unsigned osz);
 void emit_sp_add(struct emit *e, int32_t bytes);
 void emit_sp_from(struct emit *e, unsigned reg, int32_t bytes);

@@ -497,11 +497,16 @@ static void set_sp(struct emit *e)
 
 void emit_push(struct emit *e, unsigned osz, int value)
 {
+    emit_push_low(e, osz, osz, value);
+}
+
+void emit_push_low(struct emit *e, unsigned osz, unsigned size, int value)
+{
     groups_stack_operand(e, RSP, -(1 << osz));
     emit_get_full(e, RSP);
     add_const(e, -(1 << osz));
     mask_sp(e);
-    emit_store(e, emit_linear(e, SEG_SS, 1u << osz, ACCESS_WRITE), SEG_SS, osz, value);
+    emit_store(e, emit_linear(e, SEG_SS, 1u << size, ACCESS_WRITE), SEG_SS, size, value);
     emit_sp_add(e, -(1 << osz));
 }
 

@@ -253,6 +253,13 @@ static void emit_mov_from_seg(struct emit *e, const struct insn *i)
     emit_load_fixed(e, i->osz == 3 ? W_I64_LOAD16_U : W_I32_LOAD16_U, sel);
     emit_set(e, i->osz, i->rm);
 }
+/* arg: segment. A 32-bit push writes 16 bits. */
+static void emit_push_seg(struct emit *e, const struct insn *i)
+{
+    const uint16_t *sel = &e->c->seg[emit_row_of(i)->arg].sel;
+    emit_load_fixed(e, i->osz == 3 ? W_I64_LOAD16_U : W_I32_LOAD16_U, sel);
+    emit_push_low(e, i->osz, i->osz == 2 ? 1 : i->osz, int_tmp(e, i->osz));
+}
 static bool is_segment(const struct insn *i)
 {
     return i->r <= SEG_GS;
@@ -355,17 +362,11 @@ bool sys_registers(const struct insn *i, uint16_t *registers)
         { MAP_0F, 0x32, A | C | D },
         { MAP_0F, 0x34, SP },
         { MAP_0F, 0x35, C | D | SP },
-        { MAP_0F, 0xa0, SP },
         { MAP_0F, 0xa1, SP },
         { MAP_0F, 0xa2, A | B | C | D },
-        { MAP_0F, 0xa8, SP },
         { MAP_0F, 0xa9, SP },
-        { MAP_1B, 0x06, SP },
         { MAP_1B, 0x07, SP },
-        { MAP_1B, 0x0e, SP },
-        { MAP_1B, 0x16, SP },
         { MAP_1B, 0x17, SP },
-        { MAP_1B, 0x1e, SP },
         { MAP_1B, 0x1f, SP },
         { MAP_1B, 0xf4, 0 },
         { MAP_1B, 0xfb, 0 },
@@ -395,6 +396,10 @@ bool sys_registers(const struct insn *i, uint16_t *registers)
     }
 
 static const struct emit_row rows[] = {
+    EMIT_ROW(MAP_1B, 0x06, 0x06, R_ANY, emit_push_seg, SEG_ES, NULL),
+    EMIT_ROW(MAP_1B, 0x0e, 0x0e, R_ANY, emit_push_seg, SEG_CS, NULL),
+    EMIT_ROW(MAP_1B, 0x16, 0x16, R_ANY, emit_push_seg, SEG_SS, NULL),
+    EMIT_ROW(MAP_1B, 0x1e, 0x1e, R_ANY, emit_push_seg, SEG_DS, NULL),
     EMIT_ROW(MAP_1B, 0x8c, 0x8c, R_ANY, emit_mov_from_seg, 0, is_segment),
     PREFIXED(MAP_1B, 0x90, PFX_F3, R_ANY, emit_nothing, 0, NULL),
     EMIT_ROW(MAP_1B, 0x9c, 0x9c, R_ANY, emit_pushf, 0, NULL),
@@ -411,6 +416,8 @@ static const struct emit_row rows[] = {
     EMIT_ROW(MAP_0F, 0x01, 0x01, 7, emit_swapgs, 0, is_swapgs),
     EMIT_ROW(MAP_0F, 0x0d, 0x0d, R_ANY, emit_nothing, 0, NULL),
     PREFIXED(MAP_0F, 0x1e, PFX_F3, R_ANY, emit_nothing, 0, NULL),
+    EMIT_ROW(MAP_0F, 0xa0, 0xa0, R_ANY, emit_push_seg, SEG_FS, NULL),
+    EMIT_ROW(MAP_0F, 0xa8, 0xa8, R_ANY, emit_push_seg, SEG_GS, NULL),
     PREFIXED(MAP_0F, 0xae, PFX_NP, 5, emit_nothing, 0, is_fence),
     PREFIXED(MAP_0F, 0xae, PFX_NP, 6, emit_nothing, 0, is_fence),
     PREFIXED(MAP_0F, 0xae, PFX_NP, 7, emit_nothing, 0, is_fence),
