@@ -11,11 +11,13 @@ CABLE_MAC = bytes.fromhex("5254000000aa")
 
 
 class Servers:
-    """An HTTP server with one file, and a server that answers each connection with what it was sent: "MD5 LENGTH"."""
+    """An HTTP server with one file, and a server that answers each connection with what it was sent: "MD5 LENGTH".
+    @received is what the last one was sent."""
 
     def __init__(self):
         self.file = random.Random(4).randbytes(DOWNLOAD_BYTES)
         self.file_md5 = hashlib.md5(self.file).hexdigest()
+        self.received = b""
         self.listeners = []
         self.http_port = self._listen(self._http)
         self.sink_port = self._listen(self._sink)
@@ -53,13 +55,13 @@ class Servers:
                 pass
 
     def _sink(self, client):
-        md5, length = hashlib.md5(), 0
+        received = bytearray()
         with client:
             try:
                 while data := client.recv(1 << 18):
-                    md5.update(data)
-                    length += len(data)
-                client.sendall(f"{md5.hexdigest()} {length}\n".encode())
+                    received += data
+                self.received = bytes(received)
+                client.sendall(f"{hashlib.md5(received).hexdigest()} {len(received)}\n".encode())
             except OSError:
                 pass
 

@@ -2,6 +2,9 @@
 on the user-mode network, eth1 on a cable whose far end is the test."""
 import hashlib
 import os
+import random
+import re
+import struct
 import sys
 import urllib.request
 
@@ -16,7 +19,7 @@ CARRIER = "/sys/class/net/{}/carrier"
 def initramfs(flavour):
     path = scratch(f"initrd-net-{flavour}.cpio")
     with open(path, "wb") as out:
-        for part in ("initrd", "net"):
+        for part in ("initrd", "net", "tools"):
             with open(guest(f"{part}-{flavour}.cpio"), "rb") as f:
                 out.write(f.read())
     return path
@@ -87,11 +90,21 @@ def ipv6(pc):
     ping(pc, "fec0::2")
 
 
-def link_change(pc):
-    pc.monitor("set_link nic0 off")
-    wait_carrier(pc, "eth0", 0)
-    pc.monitor("set_link nic0 on")
-    wait_carrier(pc, "eth0", 1)
+def ethtool(pc, interface="eth0"):
+    """What ethtool says of the interface's driver and link, {word: value}."""
+    answer = pc.shell(f"ethtool -i {interface}; ethtool {interface}", seconds=40)
+    return dict(re.findall(r"^\s*([\w-][\w -]*): (.+?)\r?$", answer, re.M))
+
+
+def link_change(pc, speed):
+    """@speed: what ethtool calls speed and duplex."""
+    for state, carrier, detected in ("on", 1, "yes"), ("off", 0, "no"), ("on", 1, "yes"):
+        pc.monitor(f"set_link nic0 {state}")
+        wait_carrier(pc, "eth0", carrier)
+        words = ethtool(pc)
+        same("ethtool: link", words["Link detected"], detected)
+        if carrier:
+            same("ethtool: speed", (words.get("Speed"), words.get("Duplex")), speed)
     ping(pc, "10.0.2.2")
 
 
@@ -143,6 +156,34 @@ def filters(pc, cable):
     hears(pc, cable, "frames for others after promisc", stranger, False)
 
 
+def new_address(pc, cable):
+    old = pc.shell("cat /sys/class/net/eth1/address").replace(":", "")
+    pc.shell("ip link set eth1 down; ip link set eth1 address 52:54:00:77:88:99; ip link set eth1 up")
+    wait_carrier(pc, "eth1", 1)
+    hears(pc, cable, "frames to the former address", old, False)
+    ping(pc, CABLE_IP)
+
+
+def capture(pc, cable, servers):
+    """tcpdump sees every byte of frames to anybody, of all lengths."""
+    dice = random.Random(5)
+    frames = [dice.randbytes(6)[:5] + b"\5" + CABLE_MAC + b"\x88\xb5" + dice.randbytes(dice.randint(46, 1500)) for _ in range(200)]
+    frames = [bytes([frame[0] & 0xFE]) + frame[1:] for frame in frames]
+    pc.shell("mkdir -p /etc; echo root:x:0:0::/:/bin/sh > /etc/passwd")  # who tcpdump shall be
+    pc.shell("tcpdump -i eth1 -Z root -s 0 -U -w /tmp/capture -c 200 ether proto 0x88b5 2> /tmp/tcpdump.log &")
+    pc.shell("until [ -s /tmp/tcpdump.log ]; do usleep 50000; done", seconds=60)
+    cable.send(*frames)
+    pc.shell("wait", seconds=60)
+    pc.shell(f"nc 10.0.2.2 {servers.sink_port} < /tmp/capture", seconds=60)
+    data, heard, at = servers.received, [], 24
+    while at < len(data):
+        size, = struct.unpack_from("<I", data, at + 8)
+        heard.append(data[at + 16:at + 16 + size])
+        at += 16 + size
+    same("frames in the capture", [len(frame) for frame in heard], [len(frame) for frame in frames])
+    same("captured bytes", heard == frames, True)
+
+
 def vlan(pc):
     pc.shell("modprobe 8021q; vconfig add eth1 5; ip addr del 10.9.0.1/24 dev eth1; ifconfig eth1.5 10.9.0.1 up")
     ping(pc, CABLE_IP)
@@ -158,11 +199,24 @@ def jumbo(pc, mtu):
     wait_carrier(pc, "eth1", 1)
 
 
-def card(emulator, flavour, model, modules, max_mtu=1500, properties="", second=None, filtering=True, carrier=True,
-         append="", large=()):
+def self_test(pc, interface):
+    """What the driver does to its card for "ethtool -t": registers, EEPROM, interrupts, loop back, link."""
+    answer = pc.shell(f"ethtool -t {interface} 2>&1", seconds=100)
+    if "The test result is PASS" not in answer:
+        raise Failure(f"ethtool -t {interface}: {answer}")
+    wait_carrier(pc, interface, 1)
+
+
+GIGABIT, FAST, TEN = ("1000Mb/s", "Full"), ("100Mb/s", "Full"), ("10Mb/s", "Half")  # what ethtool says
+UNKNOWN = ("Unknown!", "Unknown! (255)")
+
+
+def card(emulator, flavour, model, modules, max_mtu=1500, properties="", second=None, filtering=True, link=None,
+         append="", large=(), tested=False, rings=0):
     """Everything above, with two cards of @model. @second: properties of the second one, if others. @filtering: it
-    sorts out foreign frames itself. @carrier: its driver sees the state of the link. @append: for the kernel. @large: it
-    "sends", "receives" large segments."""
+    sorts out foreign frames itself. @link: speed and duplex; None: its driver doesn't see the state of the link.
+    @append: for the kernel. @large: it "sends", "receives" large segments. @tested: the driver has a test for its card.
+    @rings: the largest number of descriptors."""
     port = ends.free_port()
     with Servers() as servers, Cable() as cable:
         pc = boot(emulator, flavour, "-netdev", f"user,id=u,hostfwd=tcp:127.0.0.1:{port}-:80",
@@ -172,6 +226,8 @@ def card(emulator, flavour, model, modules, max_mtu=1500, properties="", second=
         with pc:
             pc.shell(f"modprobe -a {modules} 2>&1; ip link set lo up; ifconfig eth1 10.9.0.1; ip link set eth0 up")
             wait_carrier(pc, "eth0", 1)
+            last = modules.split()[-1]
+            same("driver", ethtool(pc)["driver"], last)
             dhcp(pc)
             ping(pc, "10.0.2.2")
             download(pc, servers)
@@ -184,45 +240,73 @@ def card(emulator, flavour, model, modules, max_mtu=1500, properties="", second=
             ping(pc, CABLE_IP, 1472)
             if filtering:
                 filters(pc, cable)
+            capture(pc, cable, servers)
+            new_address(pc, cable)
             vlan(pc)
             if max_mtu > 1500:
                 jumbo(pc, max_mtu)
-            if carrier:
-                link_change(pc)
-            last = modules.split()[-1]
+            if tested and emulator != "qemu":  # QEMU's cards fail
+                self_test(pc, "eth1")
+                ping(pc, CABLE_IP)
+            if link:
+                link_change(pc, link)
             pc.shell(f"rmmod {last} && modprobe {last}; ip link set eth0 up")
             wait_carrier(pc, "eth0", 1)
+            if rings:
+                pc.shell(f"ethtool -G eth0 rx {rings} tx {rings}")
+                same("rings", pc.shell(f"ethtool -g eth0 | grep -Ec '^(RX|TX):.*\\b{rings}$'"), "4")
+                wait_carrier(pc, "eth0", 1)
             dhcp(pc)
             ping(pc, "10.0.2.2")
             link_down_under_load(pc, servers)
 
 
 def test_e1000(emulator):
-    card(emulator, "amd64", "e1000", "e1000", max_mtu=16110, large=("sends",))
+    card(emulator, "amd64", "e1000", "e1000", max_mtu=16110, large=("sends",), link=GIGABIT, tested=True, rings=4096)
+
+
+def test_relatives_of_the_e1000(emulator):
+    """Each has a cable of its own."""
+    models = ["e1000-82544gc", "e1000-82545em"]
+    cables = [Cable() for _ in models]
+    options = []
+    for i, model in enumerate(models):
+        options += ["-netdev", f"socket,id=c{i},connect=127.0.0.1:{cables[i].port}", "-device", f"{model},netdev=c{i}"]
+    with cables[0], cables[1], boot(emulator, "amd64", *options) as pc:
+        pc.shell("modprobe -a e1000 af_packet", seconds=40)
+        for i in range(len(models)):
+            pc.shell(f"ifconfig eth{i} 10.9.0.1 up; ip link set eth{i} mtu 9000")
+            wait_carrier(pc, f"eth{i}", 1)
+            ping(pc, CABLE_IP)
+            ping(pc, CABLE_IP, 8972)
+            if emulator != "qemu":
+                self_test(pc, f"eth{i}")
+            pc.shell(f"ifconfig eth{i} 0.0.0.0 down")
 
 
 def test_virtio_net_modern(emulator):
-    card(emulator, "amd64", "virtio-net-pci", "virtio_pci virtio_net", max_mtu=9000, large=("sends", "receives"))
+    card(emulator, "amd64", "virtio-net-pci", "virtio_pci virtio_net", max_mtu=65535, large=("sends", "receives"),
+         link=UNKNOWN)
 
 
 def test_virtio_net_legacy(emulator):
     # No jumbo frames: without mergeable buffers QEMU's driver has none of that size.
     card(emulator, "686", "virtio-net-pci", "virtio_pci virtio_net",
-         properties=",disable-modern=on,mrg_rxbuf=off")
+         properties=",disable-modern=on,mrg_rxbuf=off", link=UNKNOWN)
 
 
 def test_ne2k_isa(emulator):
-    card(emulator, "686", "ne2k_isa", "ne", properties=",irq=5", second=",iobase=0x320,irq=10", carrier=False,
+    card(emulator, "686", "ne2k_isa", "ne", properties=",irq=5", second=",iobase=0x320,irq=10",
          append="ne.io=0x300,0x320 ne.irq=5,10")
 
 
 def test_ne2k_pci(emulator):
-    card(emulator, "amd64", "ne2k_pci", "ne2k-pci", carrier=False)
+    card(emulator, "amd64", "ne2k_pci", "ne2k-pci")
 
 
 def test_pcnet(emulator):
-    card(emulator, "686", "pcnet", "pcnet32")
+    card(emulator, "686", "pcnet", "pcnet32", link=TEN, tested=True, rings=512)
 
 
 def test_rtl8139(emulator):
-    card(emulator, "amd64", "rtl8139", "8139cp", large=("sends",))
+    card(emulator, "amd64", "rtl8139", "8139cp", max_mtu=4096, large=("sends",), link=FAST)

@@ -26,6 +26,8 @@
 #define ITR_UNIT_NS 256ll
 #define ITR_LEAST   500 /* the gap that a guest gets if it asks for a smaller one, as in QEMU */
 
+#define RAH_WRITABLE 0x8003ffffu /* the upper half of an entry of RA: AV, AS, address */
+
 enum { IO_ADDR = 0, IO_DATA = 4 };
 
 /* ---- what the parts share ---- */
@@ -113,32 +115,35 @@ void e1000_set_cause(struct e1000 *s, uint32_t causes)
 
 /* ---- registers ---- */
 
-/* Plain registers: ranges of offsets, in ascending order, and the bits that can be written. All
- * others read as 0. */
+/* Plain registers: ranges of offsets, in ascending order, and the bits that can be written. The
+ * reserved ones stay 0: the self-test of Linux's driver looks at them (ethtool -t). Other registers
+ * read as 0. */
 static const struct {
     uint32_t first, last, writable;
 } plain[] = {
     { CTRL_EXT, FLA, UINT32_MAX },
-    { FCAL, FCAH, UINT32_MAX },
-    { FCT, FCT, UINT32_MAX },
-    { VET, VET, UINT32_MAX },
+    { FCAL, FCAL, UINT32_MAX },
+    { FCAH, FCAH, 0xffff },
+    { FCT, FCT, 0xffff },
+    { VET, VET, 0xffff },
     { ITR, ITR, 0xffff },
     { RCTL, RCTL, UINT32_MAX },
     { FCTTV, FCTTV, 0xffff },
-    { TXCW, TXCW, UINT32_MAX },
+    { TXCW, TXCW, 0xc000ffff },
     { TCTL, TCTL, UINT32_MAX },
-    { TIPG, TIPG, UINT32_MAX },
+    { TIPG, TIPG, 0x3fffffff },
     { AIT, AIT, 0xffff },
     { LEDCTL, LEDCTL, UINT32_MAX },
     { PBA, PBA, UINT32_MAX },
-    { FCRTL, FCRTL, UINT32_MAX },
-    { FCRTH, FCRTH, UINT32_MAX },
+    { FCRTL, FCRTL, 0x8000fff8 },
+    { FCRTH, FCRTH, 0xfff8 },
     { RDFH, RDFH, 0x1fff },
     { RDFT, RDFT, 0x1fff },
     { RDFHS, RDFHS, 0x1fff },
     { RDFTS, RDFTS, 0x1fff },
     { RDFPC, RDFPC, 0x1fff },
-    { RDBAL, RDBAH, UINT32_MAX },
+    { RDBAL, RDBAL, 0xfffffff0 },
+    { RDBAH, RDBAH, UINT32_MAX },
     { RDLEN, RDLEN, 0xfff80 },
     { RDH, RDH, 0xffff },
     { RDT, RDT, 0xffff },
@@ -152,7 +157,8 @@ static const struct {
     { TDFHS, TDFHS, 0x1fff },
     { TDFTS, TDFTS, 0x1fff },
     { TDFPC, TDFPC, 0x1fff },
-    { TDBAL, TDBAH, UINT32_MAX },
+    { TDBAL, TDBAL, 0xfffffff0 },
+    { TDBAH, TDBAH, UINT32_MAX },
     { TDLEN, TDLEN, 0xfff80 },
     { TDH, TDH, 0xffff },
     { TDT, TDT, 0xffff },
@@ -306,11 +312,13 @@ static void write_reg(struct e1000 *s, uint32_t r, uint32_t v)
         write_plain(s, r, v);
         doorbell(s);
         break;
-    case RA + 4:
+    default:
+        if (r >= RA && r <= RA_LAST && (r & 4))
+            v &= RAH_WRITABLE;
         write_plain(s, r, v);
-        mac_written(s);
+        if (r == RA + 4)
+            mac_written(s);
         break;
-    default: write_plain(s, r, v); break;
     }
 }
 
