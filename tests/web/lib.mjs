@@ -139,11 +139,14 @@ class Test {
     return this.eventually(() => page.locator('#message').textContent(), wanted, 'the message', 30);
   }
 
-  /** All controls have names, colours contrast, and so on; and nothing is wider than the window. */
+  /** All controls have names, colours contrast, and so on; they show something; and nothing is wider than the window. */
   async accessible(page, what) {
     await page.evaluate(axe);
     const { violations } = await page.evaluate(() => axe.run(document, { resultTypes: ['violations'] }));
     if (violations.length) throw new Error(`${what}: ${violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target).join(', ')}`).join('; ')}`);
+    const blank = await page.evaluate(() => [...document.querySelectorAll('button')].filter((b) => b.checkVisibility()
+      && b.textContent.trim() && getComputedStyle(b).fontSize === '0px' && getComputedStyle(b, '::before').content === 'none').map((b) => b.textContent));
+    if (blank.length) throw new Error(`${what}: buttons that show nothing: ${blank}`);
     const [content, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
     if (content > window) throw new Error(`${what}: ${content} pixels wide in a window of ${window}`);
   }

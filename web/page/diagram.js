@@ -6,6 +6,7 @@ const SVG = 'http://www.w3.org/2000/svg';
 const BOX = { width: 168, lineHeight: 16, top: 20, bottom: 10 };
 const GAP = { along: 84, across: 14 }; // between columns, between the boxes of one
 const MARGIN = 3;
+const SMALLEST = 0.85; // where there is too little room; below that it can be scrolled
 const MOST_CHARACTERS = { title: 20, line: 25 };
 
 /**
@@ -85,6 +86,7 @@ export class Diagram {
     const [along, across] = [columns.length * step - (upright ? GAP.along / 2 : GAP.along) + 2 * MARGIN, longest * pitch - GAP.across + 2 * MARGIN];
     const [width, height] = upright ? [across, along] : [along, across];
     for (const [key, value] of Object.entries({ width, height, viewBox: `0 0 ${width} ${height}` })) this.svg.setAttribute(key, value);
+    this.svg.style.minWidth = `${width * SMALLEST}px`;
     for (const { from, to } of lines) this.#lines.push(this.#line(places.get(from), places.get(to), upright));
     for (const box of columns.flat()) this.#boxes.set(box.id, this.#box(places.get(box.id)));
   }
