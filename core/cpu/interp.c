@@ -16,6 +16,8 @@
 
 #include "cpu/block.h"
 #include "cpu/ops_hot.h"
+#include "jit-wasm/region.h"
+#include "jit-wasm/targets.h"
 
 static inline bool jump_fits(const struct cpu *c, const struct jump_entry *j, uint64_t la)
 {
@@ -54,6 +56,14 @@ static inline int64_t distance(const struct block *from, const struct block *to)
     return (intptr_t)(to->code - from->code);
 }
 
+/* @b, whose first instruction is at @from, branched to rip: an indirect jump's target is noted. */
+static void note_target(const struct cpu *c, const struct block *b, uint64_t from)
+{
+    const struct insn *last = &b->insns[b->count - 1];
+    if (b->code && insn_end(last) == BE_DYN)
+        targets_note(b->code + last->off, (int64_t)(c->rip - from - last->off));
+}
+
 /* Not linked: finds the block at rip and links it to @b. */
 static __attribute__((noinline)) struct block *link_block(struct cpu *c, struct block *b,
                                                           bool branch, struct links_of *at)
@@ -61,6 +71,8 @@ static __attribute__((noinline)) struct block *link_block(struct cpu *c, struct 
     uint64_t from = c->gpr[REG_IP];
     struct block *n = next_block(c);
     struct links_of before = *at;
+    if (branch && n)
+        note_target(c, b, from);
     *at = links_now(c);
     if (!n || !n->code || !b->code || before.context != at->context ||
         before.flushes != at->flushes)

@@ -7,6 +7,7 @@
 #include "cpu/block.h"
 #include "host/host.h"
 #include "jit-wasm/batch.h"
+#include "jit-wasm/targets.h"
 
 #define HASH_SIZE      4096u
 #define PAGE_HASH_SIZE 4096u
@@ -87,6 +88,7 @@ struct region *region_new(const struct region_code *code)
         free(r);
         return NULL;
     }
+    r->strays = REGION_STRAYS;
     r->key = region_key(code->cpu, code->pages[0].host + (code->la & 0xfff));
     r->page_count = code->page_count;
     memcpy(r->pages, code->pages, sizeof r->pages);
@@ -94,12 +96,24 @@ struct region *region_new(const struct region_code *code)
         const struct rblock *b = &code->blocks[k];
         add_code(r, code, b->off, (uint32_t)(b->end_off - b->off));
         r->insns_total += b->count;
+        if (b->end == BE_DYN && b->succ[0] != OUTSIDE && r->jump_count < REGION_JUMPS)
+            r->jumps[r->jump_count++] = region_host(code, code->insns[b->first + b->count - 1].off);
     }
     return r;
 }
 
+static void free_tables(struct region *r)
+{
+    while (r->tables) {
+        struct region_table *next = r->tables->next;
+        free(r->tables);
+        r->tables = next;
+    }
+}
+
 void region_free(struct region *r)
 {
+    free_tables(r);
     while (r->chunks) {
         struct insn_chunk *next = r->chunks->next;
         free(r->chunks);
@@ -112,6 +126,7 @@ void region_free(struct region *r)
 
 void region_begin_pass(struct region *r)
 {
+    free_tables(r);
     r->point_count = r->self_call_count = 0;
     r->chunk = r->chunks;
     r->chunk_used = 0;
@@ -156,6 +171,18 @@ const struct insn *region_add_insn(struct region *r, const struct insn *i)
     *copy = *i;
     copy->off = 0;
     return copy;
+}
+
+uint8_t *region_add_table(struct region *r, size_t bytes)
+{
+    struct region_table *t = calloc(1, sizeof *t + bytes);
+    if (!t) {
+        r->failed = true;
+        return NULL;
+    }
+    t->next = r->tables;
+    r->tables = t;
+    return t->bytes;
 }
 
 bool region_failed(const struct region *r)
@@ -222,6 +249,8 @@ void cache_insert(struct region *r, struct cpu *c)
     struct region **bucket = &hash[hash_of(r->key.code)];
     r->hash_next = *bucket;
     *bucket = r;
+    for (unsigned k = 0; k < r->jump_count; k++)
+        targets_claim(r->jumps[k], r->key.code);
     for (unsigned k = 0; k < r->page_count; k++) {
         struct region **page = &page_hash[page_slot(r->pages[k].host)];
         r->page_next[k] = *page;
@@ -297,6 +326,8 @@ void cache_drop(struct region *r)
     if (r->dead)
         return;
     r->dead = true;
+    for (unsigned k = 0; k < r->jump_count; k++)
+        targets_release(r->jumps[k], r->key.code);
     struct region **at = &hash[hash_of(r->key.code)];
     while (*at && *at != r)
         at = &(*at)->hash_next;

@@ -15,6 +15,8 @@
 
 #define REGION_INSN_CHUNK 32
 #define REGION_SELF_CALLS 8
+#define REGION_STRAYS     256
+#define REGION_JUMPS      64
 
 /* What the mode and segments must be like: everything the code was specialised for. */
 struct region_key {
@@ -35,6 +37,11 @@ struct insn_chunk {
     struct insn insns[REGION_INSN_CHUNK];
 };
 
+struct region_table {
+    struct region_table *next;
+    uint8_t bytes[];
+};
+
 struct jit_module;
 
 struct region {
@@ -52,6 +59,11 @@ struct region {
     /* Where in the function's body the index is that it calls itself by. */
     uint32_t self_calls[REGION_SELF_CALLS];
     unsigned self_call_count;
+    struct region_table *tables;
+    uintptr_t jumps[REGION_JUMPS]; /* indirect ones whose targets it has (targets.h) */
+    unsigned jump_count;
+    int32_t strays; /* down to 0: indirect jumps to what isn't in the region until jit_stray() */
+    unsigned strays_new;
     struct insn_chunk *chunks, *chunk; /* first, the one being filled */
     unsigned chunk_used;
     bool failed;
@@ -66,6 +78,8 @@ void region_free(struct region *r);
 void region_begin_pass(struct region *r);
 int region_add_point(struct region *r, struct jit_point p);
 const struct insn *region_add_insn(struct region *r, const struct insn *i);
+/* @bytes bytes of 0 that live as long as the region; NULL: region_failed(). */
+uint8_t *region_add_table(struct region *r, size_t bytes);
 bool region_failed(const struct region *r);
 
 /* A free slot of the table; 0: none to be had. */

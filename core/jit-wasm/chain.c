@@ -29,7 +29,7 @@ enum wasm_sig helper_signature(enum jit_helper fn)
         [IM_RMW_READ] = SIG_READ,   [IM_READ128] = SIG_CHECK,   [IM_WRITE128] = SIG_CHECK,
         [IM_SEG_CHECK] = SIG_CHECK, [IM_HANDLER] = SIG_HANDLER, [IM_SETTLE] = SIG_VOID,
         [IM_MULHU] = SIG_I64_I64,   [IM_MULHS] = SIG_I64_I64,   [IM_SLOW_FP] = SIG_HANDLER,
-        [IM_STOP] = SIG_HANDLER,    [IM_X87] = SIG_WRITE,
+        [IM_STOP] = SIG_HANDLER,    [IM_X87] = SIG_WRITE,       [IM_STRAY] = SIG_CHECK,
     };
     return (enum wasm_sig)signatures[fn];
 }
@@ -171,6 +171,7 @@ bool chain_init(struct cpu *c, bool tail_calls)
         [IM_STOP] = (void (*)(void))jit_stop,
         [IM_X87] = (void (*)(void))jit_x87_op,
         [IM_SETTLE] = jit_settle,
+        [IM_STRAY] = (void (*)(void))jit_stray,
         [IM_MULHU] = (void (*)(void))jit_mulhu,
         [IM_MULHS] = (void (*)(void))jit_mulhs,
     };

@@ -298,11 +298,15 @@ static void block_code(struct emit *e, int k, int fall)
     e->x87.until = 0;
     memset(e->fp_known, 0, sizeof e->fp_known);
     groups_block(e);
-    if (b->loop_check) {
+    if (b->loop_check && b->end != BE_SWITCH) {
         get_local(e, e->budget);
         emit_i32(e, 0);
         op(e, W_I32_LE_S);
         emit_leave_budget(e);
+    }
+    if (b->end == BE_SWITCH) {
+        emit_switch(e);
+        return;
     }
     get_local(e, e->budget);
     emit_i32(e, b->count);
@@ -395,6 +399,7 @@ static void begin(struct emit *e)
     e->fx = (int16_t)emit_local(e, W_I64);
     e->fk = (int16_t)emit_local(e, W_I32);
     e->dispatch_local = (int16_t)emit_local(e, W_I32);
+    e->target = (int16_t)emit_local(e, e->m64 ? W_I64 : W_I32);
     for (unsigned k = 0; k < 16; k++) {
         if (e->used.gpr >> k & 1)
             gpr_local(e, k);

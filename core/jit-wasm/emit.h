@@ -118,6 +118,7 @@ struct emit {
     uint8_t raw_used;                      /* bits of raw[][]: of the whole region, first pass */
     int16_t fz, fs, fc, fx, fk, raw[2][3]; /* raw: [64 bits][a b r] */
     int16_t ip, next, budget;
+    int16_t target; /* RIP that an indirect jump goes to, on the way to the switch */
 
     int depth;                        /* open blocks, loops and ifs */
     int leave, chain, returned, left; /* labels */
@@ -366,6 +367,8 @@ const struct emit_row *emit_row_of(const struct insn *i);
 
 /* The terminator e->n of the block e->blk. */
 void emit_terminator(struct emit *e, int fall);
+/* The code of e->blk, a BE_SWITCH: on to the block at the address in e->target. */
+void emit_switch(struct emit *e);
 
 /* ---- order (flow.c) ---- */
 

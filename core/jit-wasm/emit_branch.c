@@ -2,8 +2,13 @@
  * Control transfers: how a block ends.
  *
  * Direct jumps become edges of the region or exits. `ret` is for the region that called this one;
- * calls and indirect jumps look their target up in the jump cache. emit_frame.c has how.
+ * calls look their target up in the jump cache. emit_frame.c has how. So do indirect jumps, unless
+ * the region has code that such a jump went to before: then it looks first whether it goes there
+ * again.
  */
+#include <string.h>
+
+#include "jit-wasm/cache.h"
 #include "jit-wasm/emit.h"
 
 /* Goes to succ[0] if the i32 on the stack isn't 0, to succ[1] otherwise. */
@@ -146,6 +151,12 @@ static void emit_indirect(struct emit *e, bool call, int fall)
     emit_get_rm(e, i->osz);
     set_local(e, target);
     check_target(e, target);
+    if (!call && e->blk->succ[0] != OUTSIDE) {
+        get_local(e, target);
+        set_local(e, e->target);
+        emit_goto(e, e->blk->succ[0], 0, fall);
+        return;
+    }
     if (call)
         push_return(e);
     get_target(e, target);
@@ -153,6 +164,117 @@ static void emit_indirect(struct emit *e, bool call, int fall)
         emit_exit_call(e, fall);
     else
         emit_exit(e);
+}
+
+/* ---- switches ---- */
+
+/* The distance of e->target from the offset @from, to wasm's stack. */
+static void target_from(struct emit *e, int32_t from)
+{
+    get_local(e, e->target);
+    emit_rip(e, from);
+    op(e, e->m64 ? W_I64_SUB : W_I32_SUB);
+}
+
+/* A branch to the label @target[k] if e->target is target k of the switch, to @elsewhere if it is
+ * none of them. A few are compared with; more are looked up in a table of bytes, by the distance
+ * from the first. */
+static void find_target(struct emit *e, const int *target, int elsewhere)
+{
+    enum { COMPARED = 2 };
+    const struct rblock *b = e->blk;
+    int32_t low = INT32_MAX, high = INT32_MIN;
+    for (unsigned k = 0; k < b->target_count; k++) {
+        int32_t off = e->r->blocks[succ_of(e->r, b, k)].off;
+        if (b->target_count <= COMPARED) {
+            target_from(e, off);
+            op(e, e->m64 ? W_I64_EQZ : W_I32_EQZ);
+            branch(e, W_BR_IF, target[k]);
+        }
+        low = off < low ? off : low;
+        high = off > high ? off : high;
+    }
+    if (b->target_count <= COMPARED) {
+        branch(e, W_BR, elsewhere);
+        return;
+    }
+    uint32_t span = (uint32_t)(high - low) + 1;
+    uint8_t *table = region_add_table(e->out, span);
+    for (unsigned k = 0; k < b->target_count && table; k++)
+        table[e->r->blocks[succ_of(e->r, b, k)].off - low] = (uint8_t)(k + 1);
+    int at = emit_tmp(e, e->m64 ? W_I64 : W_I32);
+    target_from(e, low);
+    tee_local(e, at);
+    emit_const(e, e->m64 ? 3 : 2, span);
+    op(e, e->m64 ? W_I64_GE_U : W_I32_GE_U);
+    unlikely_next(e);
+    branch(e, W_BR_IF, elsewhere);
+    get_local(e, at);
+    if (e->m64)
+        op(e, W_I32_WRAP_I64);
+    emit_mem_op(e, W_I32_LOAD8_U, 0, (uint32_t)(uintptr_t)table);
+    op(e, W_BR_TABLE);
+    wb_u32(&e->b, b->target_count);
+    wb_u32(&e->b, (uint32_t)(e->depth - elsewhere));
+    for (unsigned k = 0; k < b->target_count; k++)
+        wb_u32(&e->b, (uint32_t)(e->depth - target[k]));
+}
+
+/* The target is none of the region's. At times C is told: if many are missing, the region is made
+ * anew. */
+static void stray(struct emit *e)
+{
+    const struct rblock *b = e->blk;
+    if (e->lockstep)
+        return;
+    int left = emit_tmp(e, W_I32);
+    emit_store_begin(e);
+    emit_load_fixed(e, W_I32_LOAD, &e->out->strays);
+    emit_i32(e, 1);
+    op(e, W_I32_SUB);
+    tee_local(e, left);
+    emit_store_end(e, W_I32_STORE, &e->out->strays);
+    get_local(e, left);
+    op(e, W_I32_EQZ);
+    unlikely_next(e);
+    open_block(e, W_IF, W_VOID);
+    target_from(e, b->off);
+    if (!e->m64)
+        op(e, W_I64_EXTEND_I32_S);
+    emit_i32(e, (int32_t)(uintptr_t)e->out);
+    emit_i32(e, (int32_t)(uint32_t)region_host(e->r, b->off));
+    emit_call(e, IM_STRAY);
+    op(e, W_DROP);
+    close_block(e);
+}
+
+void emit_switch(struct emit *e)
+{
+    const struct rblock *b = e->blk;
+    int label[REGION_MAX_BLOCKS], kind = e->kind;
+    for (unsigned k = 0; k < b->target_count; k++) {
+        open_block(e, W_BLOCK, W_VOID);
+        label[k] = e->depth;
+    }
+    open_block(e, W_BLOCK, W_VOID);
+    memset(e->tmp_next, 0, sizeof e->tmp_next);
+    if (b->loop_check) {
+        get_local(e, e->budget);
+        emit_i32(e, 0);
+        op(e, W_I32_LE_S);
+        unlikely_next(e);
+        branch(e, W_BR_IF, e->depth);
+    }
+    find_target(e, label, e->depth);
+    close_block(e);
+    stray(e);
+    get_target(e, e->target);
+    emit_exit(e);
+    for (unsigned k = b->target_count; k-- > 0;) {
+        close_block(e);
+        e->kind = kind;
+        emit_goto(e, succ_of(e->r, b, k), 0, OUTSIDE);
+    }
 }
 
 void emit_terminator(struct emit *e, int fall)

@@ -471,6 +471,10 @@ static void prologue(struct emit *e)
         op(e, W_I32_WRAP_I64);
         set_local(e, e->ip);
     }
+    if (b->end == BE_SWITCH) {
+        emit_rip(e, 0);
+        set_local(e, e->target);
+    }
     reload(e, b->live_in.gpr, b->live_in.xmm);
     e->kind = FK_MEM;
     memset(e->tmp_next, 0, sizeof e->tmp_next);

@@ -42,8 +42,8 @@ static void visit(struct scope *s, int v)
     s->index[v] = s->low[v] = s->next_index++;
     s->stack[s->depth++] = (int16_t)v;
     s->on_stack[v] = 1;
-    for (unsigned k = 0; k < 2; k++) {
-        int w = b->succ[k];
+    for (unsigned k = 0; k < succ_count(b); k++) {
+        int w = succ_of(s->f->r, b, k);
         if (w < 0 || !s->in[w] || s->f->cut[w])
             continue;
         if (s->index[w] < 0) {
@@ -69,7 +69,10 @@ static void visit(struct scope *s, int v)
 static bool has_edge(const struct scope *s, int from, int to)
 {
     const struct rblock *b = &s->f->r->blocks[from];
-    return b->succ[0] == to || b->succ[1] == to;
+    for (unsigned k = 0; k < succ_count(b); k++)
+        if (succ_of(s->f->r, b, k) == to)
+            return true;
+    return false;
 }
 
 static void structure(struct flow *f, const int16_t *blocks, int count, const int16_t *roots,

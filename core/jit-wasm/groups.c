@@ -59,6 +59,10 @@ void groups_block(struct emit *e)
         s->now = s->in[e->block];
     else
         groups_forget(e);
+    /* The cases of a switch may use a large frame together: one of them alone seldom crosses a
+     * page. */
+    if (e->blk->end == BE_SWITCH)
+        s->now.open_count = 0;
 }
 
 void groups_edge(struct emit *e, int succ)

@@ -15,6 +15,7 @@
 #include "jit-wasm/cache.h"
 #include "jit-wasm/emit.h"
 #include "jit-wasm/lockstep.h"
+#include "jit-wasm/targets.h"
 
 #define NEVER (INT32_MAX / 2)
 
@@ -123,6 +124,21 @@ static struct region *translate(struct cpu *c)
         host_jit_took_long();
     }
     return r;
+}
+
+uint64_t jit_stray(uint64_t distance, struct region *r, uint32_t jump)
+{
+    /* So many new targets make it worth while, and so often. */
+    enum { NEW = 3, TIMES = 4 };
+    r->strays = REGION_STRAYS;
+    r->strays_new += targets_note(jump, (int64_t)distance);
+    struct targets *t = targets_of(jump);
+    if (r->strays_new < NEW || !t || t->remade >= TIMES || r->dead)
+        return 0;
+    t->remade++;
+    cache_drop(r);
+    block_set_heat(jit_cpu, r->key.code, block_heat / 8);
+    return 0;
 }
 
 /* Tells the jump cache the region at c->rip, whose block is hot: it is made if it doesn't exist,

@@ -137,6 +137,7 @@ enum jit_helper {
     IM_SLOW_FP,
     IM_STOP,
     IM_X87,
+    IM_STRAY,
     IM_COUNT
 };
 /* Makes the function behind IM_CHAIN and hands all to the host. False: no translated code. */
@@ -161,6 +162,9 @@ int jit_call_handler(struct cpu *c, const struct insn *i); /* enum exec */
 enum jit_stop { STOP_ON, STOP_ELSEWHERE, STOP_LEFT };
 int jit_stop(struct cpu *c, const struct insn *i); /* enum jit_stop */
 /* The same for one that neither accesses memory nor takes long. */
+/* An indirect jump, at host address @jump, went to what is @distance bytes from it and not in the
+ * region @r. Called once in REGION_STRAYS times. (jit.c) */
+uint64_t jit_stray(uint64_t distance, struct region *r, uint32_t jump);
 int jit_slow_fp(struct cpu *c, const struct insn *i);
 /* What x87 instructions compute, while all exceptions are masked (x87_fast.c). Operands are the
  * significand @a and the bits @b, @se has sign and exponent of a in its lower half and of b in its

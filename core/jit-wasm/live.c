@@ -183,6 +183,14 @@ static enum flag_need max_need(enum flag_need a, enum flag_need b)
     return a > b ? a : b;
 }
 
+static enum flag_need switch_need(const struct region_code *r, const struct rblock *b)
+{
+    enum flag_need need = FN_OBSERVE; /* it may go elsewhere */
+    for (unsigned k = 0; k < b->target_count; k++)
+        need = max_need(need, edge_need(r, succ_of(r, b, k)));
+    return need;
+}
+
 static enum flag_need need_out(const struct region_code *r, const struct rblock *b)
 {
     switch ((enum block_end)b->end) {
@@ -190,6 +198,8 @@ static enum flag_need need_out(const struct region_code *r, const struct rblock 
     case BE_JUMP: return edge_need(r, b->succ[0]);
     case BE_COND: return max_need(edge_need(r, b->succ[0]), edge_need(r, b->succ[1]));
     case BE_STOP: return FN_READ;
+    case BE_DYN: return edge_need(r, b->succ[0]);
+    case BE_SWITCH: return switch_need(r, b);
     default: return FN_OBSERVE; /* the next region looks into memory for them */
     }
 }
@@ -202,9 +212,9 @@ void region_live(struct region_code *r)
     for (unsigned k = 0; k < r->block_count; k++) {
         struct rblock *b = &r->blocks[k];
         b->need_in = FN_NONE;
-        for (unsigned s = 0; s < 2; s++)
-            if (b->succ[s] >= 0)
-                r->blocks[b->succ[s]].preds++;
+        for (unsigned s = 0; s < succ_count(b); s++)
+            if (succ_of(r, b, s) >= 0)
+                r->blocks[succ_of(r, b, s)].preds++;
     }
     for (bool changed = true; changed;) {
         changed = false;
@@ -252,9 +262,9 @@ void region_registers(struct region_code *r)
         for (unsigned k = 0; k < r->block_count; k++) {
             const struct rblock *b = &r->blocks[k];
             struct regs dirty = either(b->dirty_in, b->writes);
-            for (unsigned s = 0; s < 2 && !goes_through_memory(b); s++)
-                if (b->succ[s] >= 0)
-                    changed |= grow(&r->blocks[b->succ[s]].dirty_in, dirty);
+            for (unsigned s = 0; s < succ_count(b) && !goes_through_memory(b); s++)
+                if (succ_of(r, b, s) >= 0)
+                    changed |= grow(&r->blocks[succ_of(r, b, s)].dirty_in, dirty);
         }
     }
     for (bool changed = true; changed;) {
@@ -262,9 +272,9 @@ void region_registers(struct region_code *r)
         for (int k = (int)r->block_count - 1; k >= 0; k--) {
             struct rblock *b = &r->blocks[k];
             struct regs live = { 0 };
-            for (unsigned s = 0; s < 2 && !goes_through_memory(b); s++)
-                if (b->succ[s] >= 0)
-                    live = either(live, r->blocks[b->succ[s]].live_in);
+            for (unsigned s = 0; s < succ_count(b) && !goes_through_memory(b); s++)
+                if (succ_of(r, b, s) >= 0)
+                    live = either(live, r->blocks[succ_of(r, b, s)].live_in);
             live = either(without(live, b->kills), either(b->reads, b->dirty_in));
             changed |= grow(&b->live_in, live);
         }

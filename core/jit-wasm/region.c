@@ -12,6 +12,7 @@
 
 #include "cpu/block.h"
 #include "jit-wasm/jit.h"
+#include "jit-wasm/targets.h"
 
 #define TABLE_SIZE 4096 /* power of two, well above REGION_MAX_INSNS */
 #define QUEUE_SIZE 1024
@@ -23,6 +24,7 @@ struct discovery {
     int16_t by_off[TABLE_SIZE]; /* hash of offsets: index into insns + 1 */
     int32_t queue[QUEUE_SIZE];
     unsigned head, tail, leaders, max_insns;
+    bool targets; /* indirect jumps have some */
 };
 
 static struct discovery work; /* one region at a time */
@@ -44,6 +46,16 @@ static struct rinsn *insn_at(const struct discovery *d, int32_t off)
 static uint64_t linear(const struct discovery *d, int32_t off)
 {
     return (d->r->la + (uint64_t)(int64_t)off) & d->c->la_mask;
+}
+
+uintptr_t region_host(const struct region_code *r, int32_t off)
+{
+    uint64_t la = (r->la + (uint64_t)(int64_t)off) & r->cpu->la_mask;
+    int32_t delta = (int32_t)((int64_t)((la & PAGE_MASK) - (r->la & PAGE_MASK)) >> 12);
+    for (unsigned k = 0; k < r->page_count; k++)
+        if (r->pages[k].delta == delta)
+            return r->pages[k].host + (la & 0xfff);
+    return 0;
 }
 
 /* The page at @off, added to the region's if there is room. NULL: not to be had. */
@@ -133,6 +145,14 @@ static void enqueue(struct discovery *d, int32_t off, bool must_be_seen)
     }
 }
 
+/* The indirect jump at @off: targets that it had. */
+static void enqueue_targets(struct discovery *d, int32_t off)
+{
+    const struct targets *t = targets_for(region_host(d->r, off), region_host(d->r, 0));
+    for (unsigned k = 0; t && d->targets && k < t->count; k++)
+        enqueue(d, off + t->distance[k], true);
+}
+
 static void decode_from(struct discovery *d, int32_t off)
 {
     struct region_code *r = d->r;
@@ -168,6 +188,7 @@ static void decode_from(struct discovery *d, int32_t off)
             if (insn_goes_on(&n->i))
                 enqueue(d, off, true);
             return;
+        case BE_DYN: enqueue_targets(d, n->off); return;
         default: return;
         }
     }
@@ -210,7 +231,7 @@ static void make_block(struct discovery *d, unsigned first)
     }
 }
 
-static int block_at(const struct region_code *r, int32_t off)
+int region_block_at(const struct region_code *r, int32_t off)
 {
     unsigned lo = 0, hi = r->block_count; /* blocks are in order of their offsets */
     while (lo < hi) {
@@ -226,7 +247,7 @@ static int block_at(const struct region_code *r, int32_t off)
 static void set_succ(struct region_code *r, struct rblock *b, int n, int32_t off)
 {
     b->succ_off[n] = off;
-    b->succ[n] = (int16_t)block_at(r, off);
+    b->succ[n] = (int16_t)region_block_at(r, off);
 }
 
 static void draw_edges(struct discovery *d)
@@ -266,8 +287,8 @@ static void mark_reached(struct region_code *r, int entry)
     r->blocks[entry].reached = true;
     while (n) {
         struct rblock *b = &r->blocks[stack[--n]];
-        for (unsigned k = 0; k < 2; k++) {
-            int s = b->succ[k];
+        for (unsigned k = 0; k < succ_count(b); k++) {
+            int s = succ_of(r, b, k);
             if (s >= 0 && !r->blocks[s].reached) {
                 r->blocks[s].reached = true;
                 stack[n++] = (int16_t)s;
@@ -276,17 +297,30 @@ static void mark_reached(struct region_code *r, int entry)
     }
 }
 
-/* Puts the entry's block first and drops what isn't reached. */
-static void compact(struct region_code *r, int entry)
+/* The block that the region begins with: the entry's, or the switch that has it as a target. Code
+ * that comes back to the entry only by way of the switch is one loop then, not two. */
+static int first_block(const struct region_code *r, int entry)
+{
+    for (unsigned k = 0; k < r->block_count; k++) {
+        const struct rblock *b = &r->blocks[k];
+        for (unsigned t = 0; t < b->target_count && b->reached; t++)
+            if (r->targets[b->first_target + t] == entry)
+                return (int)k;
+    }
+    return entry;
+}
+
+/* Puts the first block first and drops what isn't reached. */
+static void compact(struct region_code *r, int first)
 {
     static struct rblock kept[REGION_MAX_BLOCKS];
     int16_t renumber[REGION_MAX_BLOCKS];
     unsigned n = 0;
     memset(renumber, 0xff, sizeof renumber); /* OUTSIDE */
-    renumber[entry] = (int16_t)n;
-    kept[n++] = r->blocks[entry];
+    renumber[first] = (int16_t)n;
+    kept[n++] = r->blocks[first];
     for (unsigned k = 0; k < r->block_count; k++)
-        if (r->blocks[k].reached && (int)k != entry) {
+        if (r->blocks[k].reached && (int)k != first) {
             renumber[k] = (int16_t)n;
             kept[n++] = r->blocks[k];
         }
@@ -295,17 +329,17 @@ static void compact(struct region_code *r, int entry)
         for (int s = 0; s < 2; s++)
             if (b->succ[s] >= 0)
                 b->succ[s] = renumber[b->succ[s]];
+        for (unsigned s = 0; s < b->target_count; s++)
+            r->targets[b->first_target + s] = renumber[r->targets[b->first_target + s]];
     }
     memcpy(r->blocks, kept, n * sizeof kept[0]);
     r->block_count = n;
 }
 
-bool region_discover(struct region_code *r, struct cpu *c, unsigned max_insns)
+static bool discover(struct discovery *d)
 {
-    struct discovery *d = &work;
-    d->r = r;
-    d->c = c;
-    d->max_insns = max_insns < REGION_MAX_INSNS ? max_insns : REGION_MAX_INSNS;
+    struct region_code *r = d->r;
+    struct cpu *c = d->c;
     d->head = d->tail = d->leaders = 0;
     memset(d->by_off, 0, sizeof d->by_off);
     r->cpu = c;
@@ -313,7 +347,7 @@ bool region_discover(struct region_code *r, struct cpu *c, unsigned max_insns)
     r->la = (c->seg_base[SEG_CS] + c->rip) & c->la_mask;
     r->mode = c->mode;
     r->flat = c->flat;
-    r->page_count = r->insn_count = r->block_count = 0;
+    r->page_count = r->insn_count = r->block_count = r->target_count = 0;
 
     enqueue(d, 0, false);
     while (d->head < d->tail && r->insn_count < d->max_insns) {
@@ -338,11 +372,25 @@ bool region_discover(struct region_code *r, struct cpu *c, unsigned max_insns)
             break;
         make_block(d, k);
     }
-    int entry = block_at(r, 0);
+    int entry = region_block_at(r, 0);
     if (entry < 0)
         return false;
     draw_edges(d);
+    if (d->targets && !region_switches(r)) {
+        d->targets = false;
+        return discover(d);
+    }
     mark_reached(r, entry);
-    compact(r, entry);
+    compact(r, first_block(r, entry));
     return true;
+}
+
+bool region_discover(struct region_code *r, struct cpu *c, unsigned max_insns)
+{
+    struct discovery *d = &work;
+    d->r = r;
+    d->c = c;
+    d->max_insns = max_insns < REGION_MAX_INSNS ? max_insns : REGION_MAX_INSNS;
+    d->targets = true;
+    return discover(d);
 }

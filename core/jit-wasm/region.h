@@ -7,7 +7,8 @@
  * mapped. The region grows from its entry along direct jumps and both ways of conditional branches,
  * but only into code that has run before (cold paths are left as exits), up to REGION_MAX_*. A call
  * is an edge to the place behind it: the guest's function runs as a WebAssembly function of its
- * own, called from this one (emit_frame.c). So a region is about one function of the guest.
+ * own, called from this one (emit_frame.c). So a region is about one function of the guest. Of an
+ * indirect jump in a loop the targets that it had before are edges, too (switch.c).
  */
 #ifndef SLIPWAY_JIT_REGION_H
 #define SLIPWAY_JIT_REGION_H
@@ -42,9 +43,11 @@ enum block_end {
     BE_COND, /* taken: succ[0], else succ[1] */
     BE_CALL, /* direct call of succ_off[0]; it comes back to succ[1] */
     BE_RET,  /* near return */
-    BE_DYN,  /* indirect jump */
+    BE_DYN,  /* indirect jump; to succ[0], a BE_SWITCH, if targets of it are known */
     BE_DYNCALL /* indirect call; it comes back to succ[1] */,
-    BE_STOP, /* handler that may change more than registers; on to succ[0] if it didn't */
+    BE_STOP,   /* handler that may change more than registers; on to succ[0] if it didn't */
+    BE_SWITCH, /* no instructions: where indirect jumps with targets in common meet. On to one of
+                  the targets, or to another region */
 };
 enum { OUTSIDE = -1 };
 
@@ -60,7 +63,8 @@ struct rblock {
     bool reached;
     bool loop_check; /* a backward edge comes here: look at the budget */
     int16_t succ[2];
-    int32_t succ_off[2]; /* where an OUTSIDE successor is */
+    int32_t succ_off[2];                 /* where an OUTSIDE successor is */
+    uint16_t first_target, target_count; /* of a BE_SWITCH: in region_code.targets */
     uint16_t preds;
     uint8_t need_in;     /* enum flag_need */
     int16_t entry_flags; /* flag kind on entry; set when its first predecessor is emitted */
@@ -81,15 +85,34 @@ struct region_code {
     uint64_t rip, la; /* of the entry, at the time of discovery */
     uint32_t mode;    /* c->mode then */
     bool flat;        /* CS, DS, ES, SS have base 0 and nothing to check */
-    unsigned page_count, insn_count, block_count;
+    unsigned page_count, insn_count, block_count, target_count;
+    int16_t targets[REGION_MAX_BLOCKS]; /* blocks */
     struct rpage pages[REGION_MAX_PAGES];
     struct rinsn insns[REGION_MAX_INSNS];
     struct rblock blocks[REGION_MAX_BLOCKS];
 };
 
+/* The blocks that may follow @b: number @k of them, OUTSIDE or an index. */
+static inline unsigned succ_count(const struct rblock *b)
+{
+    return b->end == BE_SWITCH ? b->target_count : 2;
+}
+static inline int succ_of(const struct region_code *r, const struct rblock *b, unsigned k)
+{
+    return b->end == BE_SWITCH ? r->targets[b->first_target + k] : b->succ[k];
+}
+
 /* Fills @r from the code at c->rip, at most @max_insns instructions. False: there is nothing to
  * compile (not RAM, an instruction that only the interpreter runs). */
 bool region_discover(struct region_code *r, struct cpu *c, unsigned max_insns);
+/* Makes a BE_SWITCH for each set of indirect jumps that have targets in common, among those noted,
+ * and are part of a loop (switch.c); blocks are in order of their offsets. False: none is, and code
+ * may be there for nothing. */
+bool region_switches(struct region_code *r);
+/* Host address of the code byte at @off, which is on one of the region's pages; 0: it isn't. */
+uintptr_t region_host(const struct region_code *r, int32_t off);
+/* The block at @off, OUTSIDE if there is none; blocks are in order of their offsets. */
+int region_block_at(const struct region_code *r, int32_t off);
 /* Needs of flags, predecessors (live.c). */
 void region_live(struct region_code *r);
 /* dirty_in and live_in (live.c). */

@@ -8,7 +8,7 @@
 #include "jit-wasm/emit.h"
 #include "test.h"
 
-enum { MAX_TOKENS = 4096, MAX_EDGES = 2 };
+enum { MAX_TOKENS = 4096, MAX_EDGES = 12 };
 enum kind { T_OPEN, T_LOOP, T_END, T_DISPATCH, T_CODE };
 
 struct token {
@@ -87,13 +87,13 @@ static void on_code(void *ctx, int block, int fall)
     p.bad |= p.code_at[block] >= 0; /* once only */
     p.code_at[block] = p.count - 1;
     t->block = block;
-    for (int k = 0; k < 2; k++) {
-        int to = b->succ[k];
+    for (unsigned k = 0; k < succ_count(b); k++) {
+        int to = succ_of(p.r, b, k);
         if (to < 0)
             continue;
         t->set[k] = p.dispatch[to];
         t->label[k] = -1;
-        if (to == fall && k < 2) /* returns always branch */
+        if (to == fall && b->end != BE_SWITCH) /* switches always branch */
             continue;
         p.bad |= p.label[to] <= 0 || p.label[to] > p.depth;
         t->label[k] = p.bad ? 0 : p.open[p.label[to]];
@@ -148,11 +148,37 @@ static void make_graph(int size, int near)
             }
         }
     graph.block_count = (unsigned)count;
+    graph.target_count = 0;
     for (int k = 0; k < count; k++) {
         struct rblock *b = &graph.blocks[k];
         *b = all[found[k]];
         for (int s = 0; s < 2; s++)
             b->succ[s] = b->succ[s] < 0 ? OUTSIDE : number[b->succ[s]];
+    }
+}
+
+/* Some blocks become switches to up to MAX_EDGES others, one of which is where they went before. */
+static void add_switches(void)
+{
+    for (unsigned k = 0; k < graph.block_count; k++) {
+        struct rblock *b = &graph.blocks[k];
+        unsigned n = 1 + rnd(MAX_EDGES - 1);
+        if (b->succ[1] != OUTSIDE || b->succ[0] == OUTSIDE || rnd(3) ||
+            graph.target_count + n > REGION_MAX_BLOCKS)
+            continue;
+        b->end = BE_SWITCH;
+        b->first_target = (uint16_t)graph.target_count;
+        graph.targets[graph.target_count++] = b->succ[0];
+        for (unsigned t = 1; t < n; t++) {
+            int16_t to = (int16_t)rnd(graph.block_count);
+            bool known = false;
+            for (unsigned u = b->first_target; u < graph.target_count; u++)
+                known |= graph.targets[u] == to;
+            if (!known)
+                graph.targets[graph.target_count++] = to;
+        }
+        b->target_count = (uint16_t)(graph.target_count - b->first_target);
+        b->succ[0] = OUTSIDE;
     }
 }
 
@@ -180,8 +206,8 @@ static void check_graph(void)
         const struct rblock *b = &graph.blocks[k];
         CHECK(p.code_at[k] >= 0);
         const struct token *t = &p.t[p.code_at[k]];
-        for (int s = 0; s < 2; s++) {
-            int to = b->succ[s];
+        for (unsigned s = 0; s < succ_count(b); s++) {
+            int to = succ_of(&graph, b, s);
             if (to < 0)
                 continue;
             unsigned local = t->set[s] >= 0 ? (unsigned)t->set[s] : rnd(8);
@@ -204,8 +230,8 @@ static void check_loops(void)
         for (unsigned k = 0; k < graph.block_count; k++) {
             bool busy = false;
             for (unsigned u = 0; u < graph.block_count && !busy; u++)
-                for (int s = 0; s < 2; s++)
-                    busy |= !gone[u] && graph.blocks[u].succ[s] == (int)k;
+                for (unsigned s = 0; s < succ_count(&graph.blocks[u]); s++)
+                    busy |= !gone[u] && succ_of(&graph, &graph.blocks[u], s) == (int)k;
             if (!gone[k] && (!busy || graph.blocks[k].loop_check))
                 gone[k] = any = true;
         }
@@ -219,6 +245,8 @@ static void random_graphs(void)
     for (int n = 0; n < 4000 && !test_failures; n++) {
         int size = 1 + (int)rnd(n % 16 == 0 ? 190 : 24);
         make_graph(size, 1 + (int)rnd((unsigned)size));
+        if (n % 2)
+            add_switches();
         check_graph();
         check_loops();
         if (test_failures)

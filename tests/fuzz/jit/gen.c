@@ -29,7 +29,7 @@ struct function {
 struct pending {
     int label;
     bool table;
-    int entries[8];
+    int entries[16];
     unsigned count;
     uint8_t bytes[16];
     unsigned align;
@@ -396,6 +396,84 @@ static unsigned put_spaghetti(struct ctx *c, unsigned budget)
     g->counter_reg = old_reg;
     g->counter_slot = old_slot;
     return fuel * (cost / count + 5);
+}
+
+/* On to one of the @count entries of @table, with flags that what comes next may read. */
+static void put_dispatch(struct gen *g, int table, unsigned count)
+{
+    int index = put_index(g, count);
+    if (chance(g, 2))
+        maybe_compare(g);
+    if (g->bits != BITS16 && chance(g, 2)) {
+        int r = random_reg(g);
+        put_table_op(g, 0x8b, (unsigned)r, table, index);
+        put_indirect(g, 4, r);
+    } else {
+        put_table_op(g, 0xff, 4, table, index);
+    }
+}
+
+/* An interpreter whose operations jump to the next one, each by itself or all in one place. Some
+ * entries of its table lie in the middle of an operation, and entries change. */
+static unsigned put_interpreter(struct ctx *c, unsigned budget)
+{
+    struct gen *g = &c->g;
+    enum { OPERATIONS = 12 };
+    struct pending *p = new_pending(c);
+    int labels[OPERATIONS], inner[OPERATIONS], out = new_label(g), shared = new_label(g);
+    int table = p->label, old_reg = g->counter_reg;
+    unsigned count = 2 + below(g, OPERATIONS - 1), entries = chance(g, 2) ? 8 : 16, cost = 0;
+    unsigned fuel = budget / 12 > 400 ? 400 : 10 + budget / 12, word = word_size(g);
+    int32_t slot = new_slot(g), old_slot = g->counter_slot;
+    bool one_place = chance(g, 3);
+    p->table = true;
+    p->count = entries;
+    for (unsigned k = 0; k < count; k++) {
+        labels[k] = new_label(g);
+        inner[k] = new_label(g);
+    }
+    for (unsigned k = 0; k < entries; k++) {
+        unsigned to = k < count ? k : below(g, count);
+        p->entries[k] = chance(g, 6) ? inner[to] : labels[to];
+    }
+    put_store_imm(g, SZ32, at_data(g, slot), (int32_t)fuel);
+    g->counter_reg = NO_REG;
+    g->counter_slot = slot;
+    put_dispatch(g, table, entries);
+    for (unsigned k = 0; k < count; k++) {
+        put_label(g, labels[k]);
+        if (chance(g, 3))
+            put_jump(g, below(g, 16), inner[below(g, count)]);
+        put_run(g, below(g, 4));
+        put_label(g, inner[k]);
+        put_run(g, 1 + below(g, 3));
+        cost += 8;
+        if (chance(g, 5)) {
+            int over = rare_begin(g);
+            if (chance(g, 2)) {
+                put_label_address(g, RAX, chance(g, 4) ? inner[k] : labels[below(g, count)]);
+                put_store(g, word, at_label(g, table, (int32_t)(below(g, entries) << word)), RAX);
+            } else {
+                cost += body(c, 20, 1);
+            }
+            put_label(g, over);
+        } else if (chance(g, 6)) {
+            cost += body(c, budget / fuel, 1);
+        }
+        struct mem m = at_data(g, slot);
+        put_op(g, SZ32, 0, 0xff, 1, NO_REG, &m, 0, 0);
+        put_jump(g, CC_LE, out);
+        if (one_place && !chance(g, 6))
+            put_jump(g, JUMP_JMP, shared);
+        else
+            put_dispatch(g, table, entries);
+    }
+    put_label(g, shared);
+    put_dispatch(g, table, entries);
+    put_label(g, out);
+    g->counter_reg = old_reg;
+    g->counter_slot = old_slot;
+    return fuel * (cost / count + 6);
 }
 
 static unsigned put_switch(struct ctx *c, unsigned budget)
@@ -1021,8 +1099,10 @@ static unsigned put_segment(struct ctx *c, unsigned budget)
         if (cost)
             return cost;
     }
-    if (kind >= 42 && kind < 48 && budget >= 120)
+    if (kind >= 42 && kind < 46 && budget >= 120)
         return put_spaghetti(c, budget);
+    if (kind >= 46 && kind < 48 && budget >= 120)
+        return put_interpreter(c, budget);
     if (kind >= 48 && kind < 53 && budget >= 40)
         return put_switch(c, budget);
     if (kind >= 53 && kind < 58)
