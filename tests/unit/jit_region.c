@@ -152,7 +152,7 @@ static void run_at(uint64_t rip, int32_t insns)
 {
     cpu->rip = rip;
     cpu->gpr[RSI] = 0x1000;
-    cpu_run(cpu, insns);
+    cpu_run(cpu, insns, insns);
     CHECK(!cpu->exc.pending && !cpu->halted);
     cpu->rip = rip;
 }
@@ -212,7 +212,7 @@ static void without_a_loop_the_jump_is_the_end(void)
         put(to, wait, sizeof wait);
         cpu->gpr[RBX] = 4 * k;
         cpu->rip = STRAIGHT;
-        cpu_run(cpu, 100);
+        cpu_run(cpu, 100, 100);
         CHECK(cpu->halted);
         cpu->halted = false;
     }
