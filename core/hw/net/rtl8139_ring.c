@@ -173,9 +173,8 @@ static bool l4_checksum_good(const uint8_t *frame, const struct ipv4 *ip)
     return (sum & 0xffff) + (sum >> 16) == 0xffff;
 }
 
-/* What word 0 of a receive descriptor says about the packet's checksums. @valid: they were checked
- * already, or made by who sent the frame. */
-static uint32_t rx_checksum_bits(const uint8_t *frame, size_t len, bool valid)
+/* What word 0 of a receive descriptor says about the packet's checksums. */
+static uint32_t rx_checksum_bits(const uint8_t *frame, size_t len)
 {
     struct ipv4 ip;
     if (!find_ipv4(frame, len, &ip))
@@ -187,7 +186,7 @@ static uint32_t rx_checksum_bits(const uint8_t *frame, size_t len, bool valid)
         return bits;
     bool tcp = ip.proto == PROTO_TCP;
     bits = (bits & D_IPF) | (tcp ? D_PID_TCP : D_PID_UDP);
-    if (!valid && !l4_checksum_good(frame, &ip))
+    if (!l4_checksum_good(frame, &ip))
         bits |= tcp ? D_TCPF : D_UDPF;
     return bits;
 }
@@ -340,8 +339,7 @@ static bool cp_has_room(struct rtl8139 *s, size_t total, bool *never)
     return false;
 }
 
-static bool cp_receive(struct rtl8139 *s, const uint8_t *frame, size_t len, unsigned status,
-                       bool csum_valid)
+static bool cp_receive(struct rtl8139 *s, const uint8_t *frame, size_t len, unsigned status)
 {
     uint8_t untagged[D_RX_SIZE];
     uint32_t tag = 0, bits = 0;
@@ -372,13 +370,13 @@ static bool cp_receive(struct rtl8139 *s, const uint8_t *frame, size_t len, unsi
     if (status & RS_PAM)
         bits |= D_PAM;
     if (s->cpcr & RTL_CPCR_RX_CHECKSUM)
-        bits |= rx_checksum_bits(frame, len, csum_valid);
+        bits |= rx_checksum_bits(frame, len);
     cp_store(s, frame, len, bits, tag);
     s->reraised_at = UINT32_MAX;
     return true;
 }
 
-static bool receive_frame(struct rtl8139 *s, const uint8_t *frame, size_t len, bool csum_valid)
+static bool receive_frame(struct rtl8139 *s, const uint8_t *frame, size_t len)
 {
     uint8_t padded[ETH_MIN_LEN];
     if (!(s->cr & RTL_CR_RE) || s->halted || len < ETH_ADDR_LEN)
@@ -397,7 +395,7 @@ static bool receive_frame(struct rtl8139 *s, const uint8_t *frame, size_t len, b
         return true;
     }
     s->busy++;
-    bool taken = rtl8139_cp_rx(s) ? cp_receive(s, frame, len, status, csum_valid)
+    bool taken = rtl8139_cp_rx(s) ? cp_receive(s, frame, len, status)
                                   : legacy_receive(s, frame, len, status);
     s->busy--;
     if (!taken)
@@ -415,7 +413,7 @@ bool rtl8139_receive(struct net_client *nc, const struct net_frame *f)
     struct rtl8139 *s = (struct rtl8139 *)((struct nic *)nc)->device;
     if ((s->tcr & RTL_TCR_LOOPBACK) == RTL_TCR_LOOPBACK)
         return true;
-    return receive_frame(s, f->data, f->len, f->off.csum_valid);
+    return receive_frame(s, f->data, f->len);
 }
 
 /* Is there something that the driver may have overlooked? */
@@ -450,7 +448,7 @@ void rtl8139_look_again(void *opaque)
 static bool send_frame(struct rtl8139 *s, const struct net_frame *f)
 {
     if ((s->tcr & RTL_TCR_LOOPBACK) == RTL_TCR_LOOPBACK) {
-        if (!receive_frame(s, f->data, f->len, false))
+        if (!receive_frame(s, f->data, f->len))
             count_missed(s);
         return true;
     }
