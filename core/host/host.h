@@ -137,9 +137,9 @@ void host_broadcast_send(struct host_broadcast *b, const void *data, size_t len)
 void host_broadcast_close(struct host_broadcast *b);
 
 /* Translated code (core/jit-wasm): WebAssembly modules made at run time. host_jit_support: what the
- * engine can do, 0 where there is none. host_jit_init: @functions are the table that modules
- * import, the first one also by itself, as the chain; @chain, if it isn't empty, a module whose
- * function "0" is that chain instead and whose function "1" goes into table slot @slot.
+ * engine can do, 0 where there is none. host_jit_init: @functions are what modules
+ * import as "0", "1", ...; @chain, if it isn't empty, a module whose
+ * function "0" is the first of them instead and whose function "1" goes into table slot @slot.
  * host_jit_install: compiles and instantiates a module; its functions "0", "1" ... go into table
  * slots @slots. host_jit_took_long: the machine looks at the time before it runs on, and perhaps
  * makes more code; installing implies it. host_jit_slots: @count new table slots, the first of

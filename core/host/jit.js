@@ -18,18 +18,18 @@ mergeInto(LibraryManager.library, {
   $slipwayJit: { imports: {} },
   slipway_js_jit_init__deps: ['$slipwayJit'],
   slipway_js_jit_init: function (functions, count, chain, length, slot) {
-    var helpers = new WebAssembly.Table({ element: 'anyfunc', initial: count });
+    var imports = { m: wasmMemory, t: wasmTable };
     functions >>>= 0;
     chain >>>= 0;
     for (var k = 0; k < count; k++)
-      helpers.set(k, wasmTable.get(HEAPU32[(functions >>> 2) + k]));
-    slipwayJit.imports = { e: { m: wasmMemory, t: wasmTable, h: helpers, c: helpers.get(0) } };
+      imports[k] = wasmTable.get(HEAPU32[(functions >>> 2) + k]);
+    slipwayJit.imports = { e: imports };
     if (!length)
       return 1;
     try {
       var module = new WebAssembly.Module(HEAPU8.subarray(chain, chain + length));
       var made = new WebAssembly.Instance(module, slipwayJit.imports).exports;
-      slipwayJit.imports.e.c = made['0'];
+      imports['0'] = made['0'];
       wasmTable.set(slot, made['1']);
       return 1;
     } catch (e) {

@@ -179,7 +179,7 @@ void batch_install(struct cpu *c)
         struct region *r = waiting[k].region;
         r->slot = slots[k];
         for (unsigned n = 0; n < r->self_call_count; n++)
-            wb_patch(&waiting[k].body, r->self_calls[n], WASM_FIRST + k);
+            wb_patch(&waiting[k].body, r->self_calls[n], IM_COUNT + k);
         ok &= slots[k] != 0;
     }
     if (count) {

@@ -7,9 +7,9 @@
  * interprets until it does; otherwise, or when the slice is over, it returns JIT_LEFT, and all
  * regions that called one another return to C. chain_run(), the way in from C, is one too: it goes
  * on where the guest returns to while there is a region. They are small WebAssembly functions made
- * at start-up, in a module of their own: in V8 every instance that imports a table has a copy of it
- * (as of version 11), so that modules with the table of regions would cost more the more there are.
- * What they import is the chain and a small table with the helpers alone. Engines without tail
+ * at start-up, in a module of their own. Modules of regions import no table, but each function by
+ * itself: in V8 (as of version 11) an instance that imports a table has a copy of it, and the table
+ * keeps the instance, so that the code of dropped regions was never freed. Engines without tail
  * calls get a C function that always returns for the chain.
  */
 #include <stddef.h>
@@ -19,11 +19,6 @@
 
 void chain_module(struct wbuf *out, const struct wasm_code *codes, unsigned count)
 {
-    wasm_module(out, 'h', codes, count);
-}
-
-enum wasm_sig helper_signature(enum jit_helper fn)
-{
     static const uint8_t signatures[IM_COUNT] = {
         [IM_CHAIN] = SIG_REGION,    [IM_READ] = SIG_READ,       [IM_WRITE] = SIG_WRITE,
         [IM_RMW_READ] = SIG_READ,   [IM_READ128] = SIG_CHECK,   [IM_WRITE128] = SIG_CHECK,
@@ -31,7 +26,7 @@ enum wasm_sig helper_signature(enum jit_helper fn)
         [IM_MULHU] = SIG_I64_I64,   [IM_MULHS] = SIG_I64_I64,   [IM_SLOW_FP] = SIG_HANDLER,
         [IM_STOP] = SIG_HANDLER,    [IM_X87] = SIG_WRITE,       [IM_STRAY] = SIG_CHECK,
     };
-    return (enum wasm_sig)signatures[fn];
+    wasm_module(out, signatures, IM_COUNT, codes, count);
 }
 
 static uint32_t chain_return(uint64_t rip, uint32_t depth)
@@ -184,7 +179,7 @@ bool chain_init(struct cpu *c, bool tail_calls)
         wb_reset(&run.b);
         emit_chain_function(&chain, c);
         emit_run_function(&run, c);
-        wasm_module(&module, 't', codes, 2);
+        wasm_module(&module, NULL, 0, codes, 2);
     }
     bool ok = !module.failed && (!tail_calls || run_slot) &&
               host_jit_init(functions, IM_COUNT, module.data, module.len, run_slot);

@@ -117,10 +117,8 @@ int emit_tmp(struct emit *e, enum wasm_type t)
 
 void emit_call(struct emit *e, enum jit_helper fn)
 {
-    emit_i32(e, (int32_t)fn);
-    op(e, W_CALL_INDIRECT);
-    wb_u32(&e->b, helper_signature(fn));
-    wb_u32(&e->b, 0); /* the only table */
+    op(e, W_CALL);
+    wb_u32(&e->b, fn);
 }
 
 /* ---- registers ---- */

@@ -179,7 +179,6 @@ void likely_next(struct emit *e);
 int emit_local(struct emit *e, enum wasm_type t);
 int emit_tmp(struct emit *e, enum wasm_type t);
 /* The signature of one of the functions that translated code calls (chain.c). */
-enum wasm_sig helper_signature(enum jit_helper fn);
 /* Calls it; arguments are on the stack. */
 void emit_call(struct emit *e, enum jit_helper fn);
 

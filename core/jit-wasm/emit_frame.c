@@ -315,9 +315,9 @@ static void call_region(struct emit *e, bool self)
     op(e, W_CALL);
     if (self) {
         e->out->self_calls[e->out->self_call_count++] = (uint32_t)e->b.len;
-        wb_u32_wide(&e->b, WASM_CHAIN);
+        wb_u32_wide(&e->b, IM_CHAIN);
     } else {
-        wb_u32(&e->b, WASM_CHAIN);
+        wb_u32(&e->b, IM_CHAIN);
     }
 }
 
@@ -531,10 +531,10 @@ void frame_close(struct emit *e)
     get_local(e, L_DEPTH);
     if (e->tail_calls) {
         op(e, W_RETURN_CALL);
-        wb_u32(&e->b, WASM_CHAIN);
+        wb_u32(&e->b, IM_CHAIN);
     } else {
         op(e, W_CALL);
-        wb_u32(&e->b, WASM_CHAIN);
+        wb_u32(&e->b, IM_CHAIN);
         op(e, W_RETURN);
     }
     close_block(e);

@@ -121,7 +121,8 @@ void jit_flush_all(void);
 
 /* ---- what translated code calls (helpers.c; the chain: chain.c) ---- */
 
-/* Index in the table that every module of translated code imports. */
+/* Imports of every module of translated code, in this order: so these are their function indexes.
+ */
 enum jit_helper {
     IM_CHAIN,
     IM_READ,

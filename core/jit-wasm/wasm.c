@@ -148,11 +148,10 @@ static void add_hints(struct wbuf *b, const struct wasm_code *codes, unsigned co
     }
 }
 
-void wasm_module(struct wbuf *out, char table, const struct wasm_code *codes, unsigned count)
+void wasm_module(struct wbuf *out, const uint8_t *imports, unsigned import_count,
+                 const struct wasm_code *codes, unsigned count)
 {
     static const uint8_t header[] = { 0, 'a', 's', 'm', 1, 0, 0, 0 };
-    const char table_name[] = { table, 0 };
-    const unsigned first = table == 'h' ? WASM_FIRST : 0;
     struct wbuf b = { 0 };
     char text[12];
     wb_bytes(out, header, sizeof header);
@@ -160,18 +159,21 @@ void wasm_module(struct wbuf *out, char table, const struct wasm_code *codes, un
     add_types(&b);
     section(out, 1, &b);
 
-    wb_u32(&b, 2 + first);
-    if (first) {
-        import_header(&b, "c", 0);
-        wb_u32(&b, SIG_REGION);
-    }
+    wb_u32(&b, 1 + (import_count ? import_count : 1));
     import_header(&b, "m", 2);
     wb_u8(&b, 0); /* no maximum */
     wb_u32(&b, 1);
-    import_header(&b, table_name, 1);
-    wb_u8(&b, 0x70); /* funcref */
-    wb_u8(&b, 0);
-    wb_u32(&b, 1);
+    for (unsigned k = 0; k < import_count; k++) {
+        snprintf(text, sizeof text, "%u", k);
+        import_header(&b, text, 0);
+        wb_u32(&b, imports[k]);
+    }
+    if (!import_count) {
+        import_header(&b, "t", 1);
+        wb_u8(&b, 0x70); /* funcref */
+        wb_u8(&b, 0);
+        wb_u32(&b, 1);
+    }
     section(out, 2, &b);
 
     wb_u32(&b, count);
@@ -184,11 +186,11 @@ void wasm_module(struct wbuf *out, char table, const struct wasm_code *codes, un
         snprintf(text, sizeof text, "%u", k);
         name(&b, text);
         wb_u8(&b, 0);
-        wb_u32(&b, first + k);
+        wb_u32(&b, import_count + k);
     }
     section(out, 7, &b);
 
-    add_hints(&b, codes, count, first);
+    add_hints(&b, codes, count, import_count);
     section(out, 0, &b);
 
     wb_u32(&b, count);

@@ -232,14 +232,12 @@ struct wasm_code {
     unsigned hint_count;
 };
 
-/* Functions by index: the chain, and the first of the module's own. */
-enum { WASM_CHAIN, WASM_FIRST };
-
-/* A module that imports memory "e"."m" and the table "e".@table, and exports its functions, all of
- * SIG_REGION, as "0", "1", ... With the table "h", of helpers, it also imports the function
- * "e"."c", the chain. Functions that come from WebAssembly are cheap to import and
- * to call; for other ones V8 compiles a wrapper by signature, with each module anew (as of version
- * 11), which took longer than all else. */
-void wasm_module(struct wbuf *out, char table, const struct wasm_code *codes, unsigned count);
+/* A module that imports memory "e"."m" and @import_count functions "e"."0", "e"."1", ... of the
+ * signatures @imports (enum wasm_sig), or if there are none the table "e"."t", and exports its
+ * functions, all of SIG_REGION, as "0", "1", ... Functions that come from WebAssembly are cheap to
+ * import and to call; for other ones V8 compiles a wrapper by signature, with each module anew (as
+ * of version 11), which took longer than all else. */
+void wasm_module(struct wbuf *out, const uint8_t *imports, unsigned import_count,
+                 const struct wasm_code *codes, unsigned count);
 
 #endif

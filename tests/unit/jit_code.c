@@ -83,7 +83,7 @@ static void module_sections(void)
     for (int k = 0; k < 200; k++)
         wb_u8(&code, 0x01); /* nop */
     wb_u8(&code, W_END);
-    wasm_module(&out, 't', codes, 3);
+    wasm_module(&out, NULL, 0, codes, 3);
     CHECK(!out.failed);
     CHECK(out.len > sizeof magic && !memcmp(out.data, magic, sizeof magic));
     for (unsigned k = 0; k < sizeof order; k++) {
