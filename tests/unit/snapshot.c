@@ -120,14 +120,15 @@ static bool is_known(const struct device *d, size_t offset)
     return false;
 }
 
-/* Padding of a struct irq, with half of some pointer in it. */
+/* Padding of a struct irq, with half of some pointer in it. What is mapped may lie on both sides of
+ * a multiple of 4 GB. */
 static bool is_half_pointer(const struct machine *m, uint64_t a, uint64_t b)
 {
     uint64_t at[] = { (uintptr_t)m, (uintptr_t)m->ram.host, (uintptr_t)&at, (uintptr_t)run_until };
     bool ha = false, hb = false;
     for (int i = 0; i < 4; i++) {
-        ha |= a >> 32 == at[i] >> 32;
-        hb |= b >> 32 == at[i] >> 32;
+        ha |= (a >> 32) + 1 - (at[i] >> 32) <= 2;
+        hb |= (b >> 32) + 1 - (at[i] >> 32) <= 2;
     }
     return ha && hb && (uint32_t)a == (uint32_t)b;
 }
